@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: ISC
+#
+# uvmbed: everything is built under build/ (O=DIR for another place); V=1 shows the commands.
+# `make help` lists the targets.
+
+O       ?= build
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      := gcc
+NASM    ?= nasm
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+# The contract's identity: a hash of every header both sides compile (shared/abi.h). Host and guest
+# that differ in one of them refuse each other.
+CONTRACT := $(sort $(wildcard shared/*.h shared/*.def guest/*.h guest/machine/*.h guest/uvm/*.h))
+BUILD_ID := $(shell cat $(CONTRACT) | sha256sum | cut -c1-16)
+
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef \
+           -Wpointer-arith -Wwrite-strings -Wvla -Werror
+COMMON  := -std=gnu11 -O2 -g $(WARN) -I. -include $(O)/gen/buildid.h -MMD -MP \
+           -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(abspath $(O))=build
+HOST    := $(COMMON) -D_GNU_SOURCE -DUVMBED_VERSION='"$(VERSION)"' -Iguest -fno-omit-frame-pointer
+GUEST   := $(COMMON) -Iguest -march=x86-64 -mgeneral-regs-only -mno-red-zone -mcmodel=kernel -fno-pic \
+           -ffreestanding -fno-stack-protector -fcf-protection=none -fno-omit-frame-pointer \
+           -fasynchronous-unwind-tables -fno-strict-aliasing -fno-delete-null-pointer-checks
+CHECKED := -DBED_CHECKED_BUILD
+SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
+TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-frame-pointer -fno-strict-aliasing
+LIBS    := -lelf -ldw -ljansson -lpthread
+
+# Sources: a folder is a unit; a new file needs no line here.
+GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
+GUEST_ASM := $(wildcard guest/*.asm)
+TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread.c guest/lock.c)
+LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/kvm/*.c vmm/bed/*.c)
+CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
+UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)
+BED_C     := tests/bedtest.c $(wildcard tests/bed/*.c)
+TTWIN_C   := tests/bedtest.c $(wildcard tests/twin/*.c)
+META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
+
+obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
+
+.PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
+        check-clang check-format check-image check-bench .FORCE
+all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make run           install what is missing, build, run the allocator under full checks, measure
+run: prereq
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(O)/uvmbed run
+	$(Q)$(O)/uvmbed bench
+
+#: make check         install what is missing, build, pass every test (engine: this host's /dev/kvm)
+check: prereq-dev
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)$(MAKE) --no-print-directory check-meta check-image
+	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" unit twin bed
+
+#: make check-unit    host-only tests, no /dev/kvm needed (address and undefined sanitizers)
+#: make check-twin    the allocator as an ordinary process, under address and undefined sanitizers
+#: make check-bed     the tests that boot a guest
+check-unit check-twin: check-%: $(O)/tests/%
+	$(Q)tests/run $(O) host $*
+check-bed: $(O)/tests/bed all
+	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" bed
+
+#: make bench         every benchmark, human-readable (uvmbed bench --json for machines)
+bench: all
+	$(Q)$(O)/uvmbed bench
+
+#: make check-meta    the test runner tells good from bad
+check-meta: $(O)/tests/meta
+	$(Q)tests/run-meta $(O)
+
+#: make check-image   two builds of the guest image are equal, byte for byte
+check-image: $(O)/guest.elf $(O)/guest-checked.elf
+	$(Q)$(MAKE) --no-print-directory O=$(O)/again $(O)/again/guest.elf $(O)/again/guest-checked.elf >/dev/null
+	$(Q)cmp $(O)/guest.elf $(O)/again/guest.elf && cmp $(O)/guest-checked.elf $(O)/again/guest-checked.elf
+	@echo "guest images: two builds are byte for byte equal"
+
+#: make check-clang   the host side compiles with clang too
+check-clang: $(call obj,clang,$(LIB_C) $(CMD_C))
+
+#: make check-format  the tree obeys .clang-format
+check-format:
+	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+#: make install       PREFIX=/usr/local, DESTDIR= as usual
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/uvmbed
+	install -m 755 $(O)/uvmbed $(DESTDIR)$(PREFIX)/bin/uvmbed
+	install -m 644 $(O)/guest.elf $(O)/guest-checked.elf $(DESTDIR)$(PREFIX)/lib/uvmbed/
+
+#: make clean         remove the build directory
+clean:
+	rm -rf $(O)
+
+prereq:
+	$(Q).ci/prereq run $(O)
+prereq-dev:
+	$(Q).ci/prereq check $(O)
+
+# Generated: the build id (rewritten only when it changes) and layout.h for NASM.
+$(O)/gen/buildid.h: .FORCE
+	@mkdir -p $(@D); printf '#define BED_BUILD_ID "%s"\n' $(BUILD_ID) >$@.new; \
+	    if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(O)/gen/layout.inc: shared/layout.h Makefile
+	@mkdir -p $(@D)
+	$(Q)sed -n 's/^#define \(BED_[A-Z0-9_]*\) *\(0x[0-9a-f]*\|[0-9]*\)\( .*\)\{0,1\}$$/%define \1 \2/p' $< >$@
+
+# One rule a kind of object.
+define rules # name, flags
+$(O)/$(1)/%.o: %.c $(O)/gen/buildid.h
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)
+	$$(Q)$(2) -c -o $$@ $$<
+$(O)/$(1)/%.o: %.asm $(O)/gen/layout.inc
+	@mkdir -p $$(@D)
+	$$(call say,NASM,$$@)
+	$$(Q)$$(NASM) -f elf64 $(3) -I$(O)/gen/ -MD $$(@:.o=.d) -MP -o $$@ $$<
+endef
+$(eval $(call rules,host,$(CC) $(HOST)))
+$(eval $(call rules,asan,$(CC) $(HOST) $(SAN)))
+$(eval $(call rules,clang,clang $(HOST)))
+$(eval $(call rules,guest,$(CC) $(GUEST)))
+$(eval $(call rules,guestck,$(CC) $(GUEST) $(CHECKED),-DBED_CHECKED_BUILD))
+$(eval $(call rules,twin,$(CC) $(TWIN) $(CHECKED) $(SAN)))
+$(eval $(call rules,twinrel,$(CC) $(TWIN)))
+
+link_guest = ld -static -nostdlib -z max-page-size=4096 -z noexecstack --build-id=none -T guest/guest.ld -o $@
+$(O)/guest.elf: $(call obj,guest,$(GUEST_C) $(GUEST_ASM)) guest/guest.ld
+	$(call say,LD,$@)
+	$(Q)$(link_guest) $(filter %.o,$^)
+$(O)/guest-checked.elf: $(call obj,guestck,$(GUEST_C) $(GUEST_ASM)) guest/guest.ld
+	$(call say,LD,$@)
+	$(Q)$(link_guest) $(filter %.o,$^)
+
+$(O)/libuvmbed.a: $(call obj,host,$(LIB_C))
+	$(call say,AR,$@)
+	$(Q)rm -f $@; ar rcsD $@ $^
+$(O)/libuvmbed-asan.a: $(call obj,asan,$(LIB_C))
+	$(call say,AR,$@)
+	$(Q)rm -f $@; ar rcsD $@ $^
+$(O)/uvmbed: $(call obj,host,$(CMD_C)) $(O)/libuvmbed.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LIBS)
+
+.PHONY: tests
+tests: $(O)/tests/unit $(O)/tests/twin $(O)/tests/bed $(O)/tests/meta
+$(O)/tests/unit: $(call obj,asan,$(UNIT_C)) $(O)/libuvmbed-asan.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcriterion $(LIBS)
+$(O)/tests/bed: $(call obj,host,$(BED_C)) $(O)/libuvmbed.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ -lcriterion $(LIBS)
+$(O)/tests/twin: $(call obj,twin,$(TTWIN_C) $(TWIN_C))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcriterion
+$(O)/tests/meta: $(call obj,asan,$(META_C))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcriterion
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

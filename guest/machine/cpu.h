@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Per-CPU data. In the guest GS points at it; the twin keeps one per host thread.
+ */
+#ifndef MACHINE_CPU_H
+#define MACHINE_CPU_H
+
+#include <machine/param.h>
+#include "shared/share.h"
+
+struct thread;
+
+struct cpu_info {
+	struct cpu_info *ci_self;      /* offset 0: what %gs:0 reads */
+	struct thread *ci_curthread;   /* offset 8 */
+	struct bed_counters *ci_count; /* offset 16 */
+	struct bed_cpushare *ci_share; /* offset 24 */
+	uint32_t ci_id;
+	int ci_ipl;	    /* current interrupt priority level */
+	int ci_mutex_level; /* mutexes held */
+	int ci_idepth;	    /* interrupt nesting */
+};
+
+static inline struct cpu_info *
+curcpu(void)
+{
+	struct cpu_info *ci;
+
+	/* Not volatile: within a function the CPU does not change unless the thread sleeps. */
+	__asm__("movq %%gs:0, %0" : "=r"(ci));
+	return ci;
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * calls.def made into C: the ids, and for each call how many arguments of which kind. The guest's
+ * dispatcher (guest/calls.c), the typed stubs (vmm/bed/stubs.h), the names in logs and the verbs of
+ * traces all come from the same rows.
+ */
+#ifndef SHARED_CALLS_H
+#define SHARED_CALLS_H
+
+#include "types.h"
+
+enum bed_kind {
+	A_NONE = 0,
+	A_MAP, /* map handle: enum bed_map, or the handle uvm_km_suballoc returned */
+	A_VA,
+	A_PA,
+	A_SIZE,
+	A_PAGES,
+	A_INT,
+	A_FLAGS,
+	A_PROT,
+	A_VAL,
+	R_VOID,
+	R_VA,
+	R_PA,
+	R_ERR,
+	R_INT,
+	R_VAL,
+};
+
+/* Map handles known from boot. */
+enum bed_map {
+	BED_MAP_KERNEL = 0, /* kernel_map */
+};
+
+/* PROT_* as every Unix has them; guest and host must agree. */
+#define BED_PROT_NONE  0
+#define BED_PROT_READ  1
+#define BED_PROT_WRITE 2
+#define BED_PROT_EXEC  4
+
+/* BSD errno values a call may return. */
+#define BED_ENOMEM 12
+#define BED_EACCES 13
+#define BED_EFAULT 14
+#define BED_EINVAL 22
+
+/*
+ * Rows: define BED_ROW(id, name, result, nargs, text, kind1, name1, ...)
+ * and include calls_rows.h to get one expansion a call.
+ */
+enum bed_call_id {
+	BED_CALL_NONE = 0,
+#define BED_ROW(id, name, result, nargs, text, ...) BED_CALL_##name = id,
+#include "calls_rows.h"
+#undef BED_ROW
+	BED_CALL_LIMIT = 128, /* all ids are below */
+};
+
+#endif
