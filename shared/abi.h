@@ -10,11 +10,11 @@
 
 #include "types.h"
 
-#define BED_MAGIC	UINT64_C(0x31644562764d5655) /* "UVMvbEd1" in memory order */
+#define BED_MAGIC       UINT64_C(0x31644562764d5655) /* "UVMvbEd1" in memory order */
 #define BED_ABI_VERSION 1
-#define BED_NOTE_NAME	"uvmbed"
-#define BED_NOTE_TYPE	1
-#define BED_ID_LEN	40 /* hex digits with the terminating zero, zero padded */
+#define BED_NOTE_NAME   "uvmbed"
+#define BED_NOTE_TYPE   1
+#define BED_ID_LEN      40 /* hex digits with the terminating zero, zero padded */
 
 #ifndef BED_BUILD_ID
 #error "BED_BUILD_ID must come from the build"
@@ -26,7 +26,7 @@ enum bed_flavour {
 };
 
 struct bed_ident {
-	uint64_t magic;	  /* BED_MAGIC */
+	uint64_t magic;   /* BED_MAGIC */
 	uint32_t version; /* BED_ABI_VERSION */
 	uint32_t flavour; /* enum bed_flavour */
 	char build_id[BED_ID_LEN];

@@ -26,15 +26,15 @@ struct bed_bootinfo {
 	uint32_t ncpu;
 	uint32_t nseg; /* seg[] in use */
 	uint64_t ram_bytes;
-	uint64_t root;			   /* CR3 of every vCPU at entry */
+	uint64_t root;                     /* CR3 of every vCPU at entry */
 	uint64_t image_start, image_end;   /* physical extent of the image, .bss included */
 	uint64_t ptpool_start, ptpool_end; /* page-table pages come from here only */
-	uint64_t ptpool_next;		   /* first pool page the VMM's tables did not use */
-	uint64_t direct_end;		   /* end of RAM: the direct map covers [0, direct_end) */
-	uint64_t kva_size;		   /* bytes of kernel_map */
-	uint64_t dma_high;		   /* highest DMA-able physical address, inclusive */
-	uint64_t tsc_khz;		   /* 0: unknown */
-	uint64_t seed;			   /* for guest-side choices; 0 in deterministic runs */
+	uint64_t ptpool_next;              /* first pool page the VMM's tables did not use */
+	uint64_t direct_end;               /* end of RAM: the direct map covers [0, direct_end) */
+	uint64_t kva_size;                 /* bytes of kernel_map */
+	uint64_t dma_high;                 /* highest DMA-able physical address, inclusive */
+	uint64_t tsc_khz;                  /* 0: unknown */
+	uint64_t seed;                     /* for guest-side choices; 0 in deterministic runs */
 	uint64_t flush_threshold; /* pages above which a range is one full flush; 0: default */
 	struct bed_seg seg[BED_SEG_MAX]; /* memory for uvm_page_physload, ascending */
 	struct bed_seg ram[2]; /* all RAM: below and above the 3..4 GiB hole; end 0: none */

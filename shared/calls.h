@@ -28,10 +28,22 @@ enum bed_kind {
 	R_VAL,
 };
 
-/* Map handles known from boot. */
+/* Map handles known from boot: constant, name in the guest, handle. */
+#define BED_MAPS(X) X(KERNEL, kernel_map, 0)
+
 enum bed_map {
-	BED_MAP_KERNEL = 0, /* kernel_map */
+#define X(upper, name, handle) BED_MAP_##upper = handle,
+	BED_MAPS(X)
+#undef X
 };
+
+/*
+ * Words for A_FLAGS arguments: uvm_km_kmemalloc's UVM_KMF_* and pmap_enter's PMAP_* by value. The two
+ * sets overlap in no word, so a trace can use both.
+ */
+#define BED_FLAG_WORDS(X) \
+	X(wired, 0x10) \
+	X(pmcanfail, 0x20)
 
 /* PROT_* as every Unix has them; guest and host must agree. */
 #define BED_PROT_NONE  0

@@ -3,8 +3,8 @@
  * Expands BED_ROW(id, name, result, nargs, text, kind1, name1, kind2, name2, ...) for every row of
  * calls.def. No include guard: included once per use.
  */
-#define CALL0(id, name, r, text)		 BED_ROW(id, name, r, 0, text, )
-#define CALL1(id, name, r, k1, n1, text)	 BED_ROW(id, name, r, 1, text, k1, n1)
+#define CALL0(id, name, r, text)                 BED_ROW(id, name, r, 0, text, )
+#define CALL1(id, name, r, k1, n1, text)         BED_ROW(id, name, r, 1, text, k1, n1)
 #define CALL2(id, name, r, k1, n1, k2, n2, text) BED_ROW(id, name, r, 2, text, k1, n1, k2, n2)
 #define CALL3(id, name, r, k1, n1, k2, n2, k3, n3, text) \
 	BED_ROW(id, name, r, 3, text, k1, n1, k2, n2, k3, n3)

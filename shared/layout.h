@@ -18,18 +18,18 @@
 #ifndef SHARED_LAYOUT_H
 #define SHARED_LAYOUT_H
 
-#define BED_KVA_BASE	0xffff800000000000 /* VM_MIN_KERNEL_ADDRESS, as OpenBSD/amd64 */
+#define BED_KVA_BASE    0xffff800000000000 /* VM_MIN_KERNEL_ADDRESS, as OpenBSD/amd64 */
 #define BED_KVA_DEFAULT 0x0000000100000000 /* 4 GiB, as OpenBSD/amd64 */
-#define BED_KVA_MAX	0x0000008000000000 /* one L4 slot: 512 GiB */
+#define BED_KVA_MAX     0x0000008000000000 /* one L4 slot: 512 GiB */
 #define BED_DIRECT_BASE 0xfffffd8000000000 /* direct map, as OpenBSD/amd64 */
-#define BED_DIRECT_MAX	0x0000010000000000 /* 1 TiB: two L4 slots */
-#define BED_IMAGE_BASE	0xffffffff80000000 /* image VA = this + physical address */
-#define BED_IMAGE_PA	0x0000000000400000 /* the image is linked and loaded here */
+#define BED_DIRECT_MAX  0x0000010000000000 /* 1 TiB: two L4 slots */
+#define BED_IMAGE_BASE  0xffffffff80000000 /* image VA = this + physical address */
+#define BED_IMAGE_PA    0x0000000000400000 /* the image is linked and loaded here */
 
-#define BED_BOOTINFO_PA	 0x0000000000001000
-#define BED_SHARE_PA	 0x0000000000010000
+#define BED_BOOTINFO_PA  0x0000000000001000
+#define BED_SHARE_PA     0x0000000000010000
 #define BED_SHARE_STRIDE 0x0000000000030000 /* 192 KiB: struct bed_cpushare */
-#define BED_CPU_MAX	 16
+#define BED_CPU_MAX      16
 
 #define BED_RAM_MIN    0x0000000000800000 /* 8 MiB */
 #define BED_RAM_MAX    0x0000001000000000 /* 64 GiB */

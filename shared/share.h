@@ -36,7 +36,7 @@ enum bed_exit {
 enum bed_slot_state {
 	BED_SLOT_FREE = 0,
 	BED_SLOT_REQUESTED = 1, /* by the host */
-	BED_SLOT_RUNNING = 2,	/* by the guest from here on */
+	BED_SLOT_RUNNING = 2,   /* by the guest from here on */
 	BED_SLOT_BLOCKED = 3,
 	BED_SLOT_DONE = 4,
 	BED_SLOT_REFUSED = 5, /* unknown call or wrong number of arguments */
@@ -44,13 +44,13 @@ enum bed_slot_state {
 
 struct bed_slot {
 	uint32_t state; /* enum bed_slot_state */
-	uint16_t call;	/* enum bed_call_id */
+	uint16_t call;  /* enum bed_call_id */
 	uint16_t nargs;
 	uint64_t arg[BED_ARGS_MAX];
 	uint64_t result;
 	uint64_t result2; /* second value, where calls.def says so */
-	uint64_t wchan;	  /* BLOCKED: channel (guest VA) */
-	char wmesg[16];	  /* BLOCKED: wait message, zero terminated */
+	uint64_t wchan;   /* BLOCKED: channel (guest VA) */
+	char wmesg[16];   /* BLOCKED: wait message, zero terminated */
 };
 BED_ASSERT_SIZE(struct bed_slot, 128);
 
@@ -60,11 +60,11 @@ BED_ASSERT_SIZE(struct bed_slot, 128);
  * op of the same program; the guest replaces it by that op's result.
  */
 struct bed_op {
-	uint16_t call;	/* enum bed_call_id */
-	uint8_t nargs;	/* <= BED_ARGS_MAX */
+	uint16_t call;  /* enum bed_call_id */
+	uint8_t nargs;  /* <= BED_ARGS_MAX */
 	uint8_t addarg; /* which argument `add` is for */
-	uint32_t ref;	/* bit i: arg[i] names an earlier op whose result is meant */
-	uint64_t add;	/* bytes added to arg[addarg] after references are resolved */
+	uint32_t ref;   /* bit i: arg[i] names an earlier op whose result is meant */
+	uint64_t add;   /* bytes added to arg[addarg] after references are resolved */
 	uint64_t arg[BED_ARGS_MAX];
 	uint64_t result, result2;
 };
@@ -115,7 +115,7 @@ struct bed_death {
 	uint32_t kind; /* enum bed_death_kind */
 	uint32_t cpu;
 	uint64_t cr2;
-	uint64_t info;			/* also the argument of BED_EXIT_SYNC */
+	uint64_t info;                  /* also the argument of BED_EXIT_SYNC */
 	uint64_t stack_low, stack_high; /* extent of the current thread's stack (guest VA) */
 	struct bed_frame frame;
 	char msg[256]; /* zero terminated */
@@ -124,20 +124,20 @@ struct bed_death {
 /* One record of the event ring; shared/events.h names types and arguments. */
 struct bed_event {
 	uint64_t ticket; /* global order */
-	uint16_t type;	 /* enum bed_event_type */
+	uint16_t type;   /* enum bed_event_type */
 	uint16_t cpu;
 	uint32_t pc; /* code address - BED_IMAGE_BASE */
 	uint64_t a[3];
 };
 BED_ASSERT_SIZE(struct bed_event, 40);
 
-#define BED_EVENTS	  4096 /* records in the ring; a power of two */
+#define BED_EVENTS        4096 /* records in the ring; a power of two */
 #define BED_CONSOLE_BYTES 8192 /* a power of two */
 
 struct bed_cpushare {
 	/* offset 0: call traffic */
 	uint32_t doorbell; /* slot + 1, written by the host, cleared by the guest */
-	uint32_t exit;	   /* enum bed_exit last left with, written by the guest before OUT */
+	uint32_t exit;     /* enum bed_exit last left with, written by the guest before OUT */
 	uint8_t pad0[56];
 	/* offset 64 */
 	struct bed_slot slot[BED_SLOTS];
