@@ -33,9 +33,10 @@ LIBS    := -lelf -ldw -ljansson -lpthread
 # Sources: a folder is a unit; a new file needs no line here.
 GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
 GUEST_ASM := $(wildcard guest/*.asm)
-TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread.c guest/lock.c)
-LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/kvm/*.c vmm/bed/*.c)
+TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock.c)
+LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c)
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
+CMD_ASM   := vmm/cmd/builtin.asm
 UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)
 BED_C     := tests/bedtest.c $(wildcard tests/bed/*.c)
 TTWIN_C   := tests/bedtest.c $(wildcard tests/twin/*.c)
@@ -44,7 +45,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
-        check-clang check-format check-image check-bench .FORCE
+        check-clang check-format check-image check-bench check-stock stock-shell .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
@@ -69,6 +70,17 @@ check-unit check-twin: check-%: $(O)/tests/%
 	$(Q)tests/run $(O) host $*
 check-bed: $(O)/tests/bed all
 	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" bed
+
+#: make check-stock   the same tests on Debian's unmodified kernel and kvm_amd in QEMU, nested paging on and off
+check-stock:
+	$(Q).ci/prereq stock $(O)
+	$(Q)$(MAKE) --no-print-directory all $(O)/tests/bed
+	$(Q)tests/stock/run $(O)
+#: make stock-shell   a shell on that kernel, with this build in it (NPT=0: nested paging off)
+stock-shell:
+	$(Q).ci/prereq stock $(O)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/stock/boot -b $(O) -n $(or $(NPT),1) -i sh
 
 #: make bench         every benchmark, human-readable (uvmbed bench --json for machines)
 bench: all
@@ -147,7 +159,8 @@ $(O)/libuvmbed.a: $(call obj,host,$(LIB_C))
 $(O)/libuvmbed-asan.a: $(call obj,asan,$(LIB_C))
 	$(call say,AR,$@)
 	$(Q)rm -f $@; ar rcsD $@ $^
-$(O)/uvmbed: $(call obj,host,$(CMD_C)) $(O)/libuvmbed.a
+$(O)/host/vmm/cmd/builtin.o: tests/corpus/first-light.trace
+$(O)/uvmbed: $(call obj,host,$(CMD_C) $(CMD_ASM)) $(O)/libuvmbed.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LIBS)
 

@@ -16,8 +16,8 @@ struct bed_seg {
 };
 
 /* bed_bootinfo.flags */
-#define BED_BOOT_DETERMINISTIC 0x1 /* no timers, fixed flush threshold */
-#define BED_BOOT_GUARDPAGES    0x2 /* kernel_map and kmem_map get VM_MAP_GUARDPAGES */
+#define BED_BOOT_DETERMINISTIC 0x1u /* no timers, fixed flush threshold */
+#define BED_BOOT_GUARDPAGES    0x2u /* kernel_map and kmem_map get VM_MAP_GUARDPAGES */
 
 struct bed_bootinfo {
 	struct bed_ident ident;

@@ -12,6 +12,7 @@
  *   0x00000000 .. 0x00001000                      never used: page 0 catches null
  *   0x00001000 .. 0x00002000                      struct bed_bootinfo
  *   0x00010000 .. (BED_SHARE_STRIDE per vCPU)     struct bed_cpushare: call slots, counters, rings
+ *   BED_PROG_PA .. BED_IMAGE_PA                   programs of struct bed_op, filled by the VMM
  *   BED_IMAGE_PA .. image end                     kernel image
  *   after that, each page aligned to 2 MiB        page-table pool, then memory for uvm_page_physload
  */
@@ -30,6 +31,8 @@
 #define BED_SHARE_PA     0x0000000000010000
 #define BED_SHARE_STRIDE 0x0000000000030000 /* 192 KiB: struct bed_cpushare */
 #define BED_CPU_MAX      16
+#define BED_PROG_PA      0x00000000003c0000
+#define BED_PROG_BYTES   0x0000000000040000 /* 256 KiB: 2340 operations */
 
 #define BED_RAM_MIN    0x0000000000800000 /* 8 MiB */
 #define BED_RAM_MAX    0x0000001000000000 /* 64 GiB */

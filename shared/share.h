@@ -102,7 +102,7 @@ enum bed_death_kind {
 	BED_DEATH_DOUBLE = 4, /* #DF: stack overflow if rsp says so */
 };
 
-/* Registers as the trap stubs save them (guest/trap.asm); also what panic() fills in. */
+/* Registers as the trap stubs save them (guest/vector.asm); also what panic() fills in. */
 struct bed_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
 	uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;

@@ -16,9 +16,8 @@ struct cpu_info {
 	struct bed_counters *ci_count; /* offset 16 */
 	struct bed_cpushare *ci_share; /* offset 24 */
 	uint32_t ci_id;
-	int ci_ipl;	    /* current interrupt priority level */
-	int ci_mutex_level; /* mutexes held */
-	int ci_idepth;	    /* interrupt nesting */
+	int ci_mutex_level; /* mutexes held: while above 0, interrupt work that takes locks waits */
+	int ci_idepth;      /* interrupt nesting */
 };
 
 static inline struct cpu_info *

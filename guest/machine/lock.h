@@ -1,50 +1,154 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Locks by their OpenBSD names: mutex(9) spins with interrupts of its level blocked, rwlock(9) sleeps.
- * Implemented in guest/lock.c and guest/twin/lock.c; the layouts are the same in both, because the host
- * reads them.
+ * Locks by their OpenBSD names: mutex(9) spins, rwlock(9) sleeps. Plain C over atomics, the same in the
+ * guest and in the twin; the uncontended paths are inline, the rest is guest/lock.c. The host reads the
+ * layouts.
+ *
+ * A mutex raises no hardware interrupt mask. While ci_mutex_level is above zero the CPU runs no
+ * deferrable interrupt work, that is nothing that takes a lock; invalidation requests from other CPUs
+ * are always served. So a CPU that spins here can never be the one another CPU waits for with this
+ * lock held.
+ *
+ * Errors that cannot be survived (taking a mutex or rwlock twice, when that is seen on the slow path)
+ * panic in every flavour; the checked flavour also catches release by a thread that is not the owner.
  */
 #ifndef MACHINE_LOCK_H
 #define MACHINE_LOCK_H
 
+#include <machine/assert.h>
+#include <machine/cpu.h>
+#include <machine/event.h>
 #include <machine/param.h>
 
-struct thread;
-
 #define IPL_NONE 0
-#define IPL_VM	 7
+#define IPL_VM   7
 #define IPL_HIGH 14
+
+/* Second argument of the LOCK and UNLOCK events. */
+enum lock_kind { LOCK_MUTEX = 0, LOCK_WRITE = 1, LOCK_READ = 2 };
 
 struct mutex {
 	struct thread *volatile mtx_owner; /* NULL: free */
-	int mtx_wantipl;
-	int mtx_oldipl;
+	int mtx_wantipl;                   /* highest level it is taken from; for the reader */
 };
 #define MUTEX_INITIALIZER(ipl) \
 	{                      \
-		NULL, (ipl), 0 \
+		NULL, (ipl)    \
 	}
 
 void mtx_init(struct mutex *, int ipl);
-void mtx_enter(struct mutex *);
-bool mtx_enter_try(struct mutex *);
-void mtx_leave(struct mutex *);
+void mtx_enter_slow(struct mutex *);
+
+static inline bool
+mtx_owned(const struct mutex *m)
+{
+	return m->mtx_owner == curcpu()->ci_curthread;
+}
+
+static inline void
+mtx_enter(struct mutex *m)
+{
+	struct cpu_info *ci = curcpu();
+
+	ci->ci_mutex_level++;
+	if (unlikely(!__sync_bool_compare_and_swap(&m->mtx_owner, NULL, ci->ci_curthread)))
+		mtx_enter_slow(m);
+	EVENT(LOCK, m, LOCK_MUTEX, 0);
+}
+
+static inline bool
+mtx_enter_try(struct mutex *m)
+{
+	struct cpu_info *ci = curcpu();
+
+	ci->ci_mutex_level++;
+	if (__sync_bool_compare_and_swap(&m->mtx_owner, NULL, ci->ci_curthread)) {
+		EVENT(LOCK, m, LOCK_MUTEX, 0);
+		return true;
+	}
+	ci->ci_mutex_level--;
+	return false;
+}
+
+static inline void
+mtx_leave(struct mutex *m)
+{
+	KASSERT(mtx_owned(m));
+	EVENT(UNLOCK, m, LOCK_MUTEX, 0);
+	__atomic_store_n(&m->mtx_owner, NULL, __ATOMIC_RELEASE);
+	curcpu()->ci_mutex_level--;
+}
 
 #define RW_WRITE   0x01
-#define RW_READ	   0x02
+#define RW_READ    0x02
 #define RW_NOSLEEP 0x40
 
+/*
+ * rwl_owner: 0 free; else the thread that writes, or the number of readers times RWLOCK_READ_INCR,
+ * and the three flags. WAIT sends the releasing thread to the slow path; WRWANT keeps new readers out
+ * while a writer waits.
+ */
 struct rwlock {
-	uintptr_t volatile rwl_owner; /* 0 free; writer: thread | RWLOCK_WRLOCK; readers: count << 3 */
+	uintptr_t volatile rwl_owner;
 	const char *rwl_name;
 	int volatile rwl_waiters; /* threads asleep on this lock */
 };
-#define RWLOCK_WRLOCK	 0x04
+#define RWLOCK_WAIT      0x01
+#define RWLOCK_WRWANT    0x02
+#define RWLOCK_WRLOCK    0x04
 #define RWLOCK_READ_INCR 0x08
+#define RWLOCK_FLAGS     0x07
 
 void rw_init(struct rwlock *, const char *name);
-int rw_enter(struct rwlock *, int flags); /* 0, or EBUSY with RW_NOSLEEP */
-void rw_exit(struct rwlock *);
-bool rw_write_held(const struct rwlock *); /* by the current thread */
+int rw_enter_slow(struct rwlock *, int flags);
+void rw_exit_slow(struct rwlock *);
+
+/* Held for writing by the current thread. */
+static inline bool
+rw_write_held(const struct rwlock *rw)
+{
+	uintptr_t self = (uintptr_t)curcpu()->ci_curthread;
+
+	return (rw->rwl_owner & ~(uintptr_t)(RWLOCK_WAIT | RWLOCK_WRWANT)) ==
+	       (self | RWLOCK_WRLOCK);
+}
+
+/* 0, or EBUSY with RW_NOSLEEP. flags: RW_WRITE or RW_READ, and RW_NOSLEEP. */
+static inline int
+rw_enter(struct rwlock *rw, int flags)
+{
+	int error = 0;
+
+	if (flags & RW_WRITE) {
+		uintptr_t self = (uintptr_t)curcpu()->ci_curthread;
+
+		if (unlikely(
+			!__sync_bool_compare_and_swap(&rw->rwl_owner, 0, self | RWLOCK_WRLOCK)))
+			error = rw_enter_slow(rw, flags);
+	} else {
+		uintptr_t owner = rw->rwl_owner;
+
+		if (unlikely(owner & (RWLOCK_WRLOCK | RWLOCK_WRWANT)) ||
+		    unlikely(!__sync_bool_compare_and_swap(
+			&rw->rwl_owner, owner, owner + RWLOCK_READ_INCR)))
+			error = rw_enter_slow(rw, flags);
+	}
+	if (likely(error == 0))
+		EVENT(LOCK, rw, flags & RW_WRITE ? LOCK_WRITE : LOCK_READ, 0);
+	return error;
+}
+
+static inline void
+rw_exit(struct rwlock *rw)
+{
+	uintptr_t owner = rw->rwl_owner, next;
+
+	KASSERT(owner & RWLOCK_WRLOCK ? rw_write_held(rw) : owner >= RWLOCK_READ_INCR);
+	EVENT(UNLOCK, rw, owner & RWLOCK_WRLOCK ? LOCK_WRITE : LOCK_READ, 0);
+	next = owner & RWLOCK_WRLOCK ? 0 : owner - RWLOCK_READ_INCR;
+	if (unlikely(owner & RWLOCK_WAIT) ||
+	    unlikely(!__sync_bool_compare_and_swap(&rw->rwl_owner, owner, next)))
+		rw_exit_slow(rw);
+}
 
 #endif

@@ -48,7 +48,7 @@ pte_swap(pt_entry_t *pte, pt_entry_t new)
 static inline void
 tlb_invlpg(vaddr_t va)
 {
-	uint64_t begin = event_ticket();
+	uint64_t begin __unused_arg = event_ticket();
 
 	__asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
 	COUNT(invlpg, 1);

@@ -33,8 +33,8 @@ typedef int boolean_t;
 
 #define trunc_page(x) ((uint64_t)(x) & ~PAGE_MASK)
 #define round_page(x) (((uint64_t)(x) + PAGE_MASK) & ~PAGE_MASK) /* wraps to 0 near 2^64 */
-#define atop(x)	      ((uint64_t)(x) >> PAGE_SHIFT)
-#define ptoa(x)	      ((uint64_t)(x) << PAGE_SHIFT)
+#define atop(x)       ((uint64_t)(x) >> PAGE_SHIFT)
+#define ptoa(x)       ((uint64_t)(x) << PAGE_SHIFT)
 
 #define VM_MIN_KERNEL_ADDRESS ((vaddr_t)BED_KVA_BASE)
 
@@ -44,11 +44,12 @@ typedef int boolean_t;
 #define PROT_EXEC  0x04
 #define PROT_MASK  0x07
 
-#define ENOMEM	    12
-#define EACCES	    13
-#define EFAULT	    14
-#define EBUSY	    16
-#define EINVAL	    22
+#define ENOENT      2
+#define ENOMEM      12
+#define EACCES      13
+#define EFAULT      14
+#define EBUSY       16
+#define EINVAL      22
 #define EWOULDBLOCK 35
 
 #define nitems(a)      (sizeof(a) / sizeof((a)[0]))

@@ -24,6 +24,11 @@ int cmd_bench(int, char **);
 int cmd_walk(int, char **);
 int cmd_map(int, char **);
 int cmd_engine(int, char **);
+int cmd_replay(int, char **);
+
+/* tests/corpus/first-light.trace, as it was when this program was built (builtin.asm). */
+extern const char builtin_trace[];
+extern const unsigned builtin_trace_len;
 
 /* Options of every subcommand that boots a bed: a child parser of its own argp. */
 struct cmd_common {

@@ -17,6 +17,7 @@ static const struct subcommand subcommands[] = {
 	{ "bench", cmd_bench, "what mapping and unmapping cost, against the bare floor" },
 	{ "map", cmd_map, "every mapping of a booted guest, folded" },
 	{ "walk", cmd_walk, "one address through the four levels" },
+	{ "replay", cmd_replay, "run traces, each in a guest of its own, with every check on" },
 	{ "engine", cmd_engine, "what kind of KVM this is and what it offers" },
 };
 #define NSUB (sizeof(subcommands) / sizeof(subcommands[0]))
@@ -29,9 +30,9 @@ usage(FILE *out)
 	for (size_t i = 0; i < NSUB; i++)
 		fprintf(out, "  %-8s %s\n", subcommands[i].name, subcommands[i].doc);
 	fprintf(out,
-		"\n  uvmbed COMMAND --help says more; uvmbed --version names the build.\n"
-		"\nExit codes: 0 good, 1 a check failed, 2 usage, 3 this host cannot,\n"
-		"4 bad input file, 5 the guest died, 6 output not written, 7 internal error.\n");
+	    "\n  uvmbed COMMAND --help says more; uvmbed --version names the build.\n"
+	    "\nExit codes: 0 good, 1 a check failed, 2 usage, 3 this host cannot,\n"
+	    "4 bad input file, 5 the guest died, 6 output not written, 7 internal error.\n");
 }
 
 /* A full disk or a closed pipe must not look like success. */
@@ -68,7 +69,7 @@ main(int argc, char **argv)
 
 	if (!standard_descriptors_open()) {
 		fprintf(stderr,
-			"uvmbed: standard output is closed; redirect it to a file or /dev/null\n");
+		    "uvmbed: standard output is closed; redirect it to a file or /dev/null\n");
 		return BED_E_OUTPUT;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -82,7 +83,7 @@ main(int argc, char **argv)
 	}
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
 		printf("uvmbed %s (contract %d, build id %s)\n", UVMBED_VERSION, BED_ABI_VERSION,
-		       BED_BUILD_ID);
+		    BED_BUILD_ID);
 		return finish(BED_OK);
 	}
 	for (size_t i = 0; i < NSUB; i++) {

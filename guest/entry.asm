@@ -1,0 +1,44 @@
+; SPDX-License-Identifier: ISC
+; First instructions of the guest: long mode, paging on, interrupts off, RDI = physical address of
+; struct bed_bootinfo, no stack.
+
+	default rel
+	bits 64
+%include "layout.inc"
+%include "guest/cfi.inc"
+
+	extern idt_operand, gdt_operand, gdt_tss, tss
+	extern boot_stack_top, cpu0, kernel_main
+
+%define MSR_GS_BASE 0xc0000101
+
+	section .text align=16
+	global entry:function (entry.end - entry)
+	align 16
+entry:
+CFI_BEGIN entry
+CFI_OUTERMOST
+	mov rsp, [boot_stack_top]
+	xor ebp, ebp
+	lgdt [gdt_operand]
+	lidt [idt_operand]
+
+	lea rax, [tss]
+	mov [gdt_tss + 2], ax
+	shr rax, 16
+	mov [gdt_tss + 4], al
+	mov [gdt_tss + 7], ah
+	shr rax, 16
+	mov [gdt_tss + 8], eax
+	mov eax, BED_SEL_TSS
+	ltr ax
+
+	lea rax, [cpu0]
+	mov rdx, rax
+	shr rdx, 32
+	mov ecx, MSR_GS_BASE
+	wrmsr
+	call kernel_main
+	ud2
+.end:
+CFI_END

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Map handles: the host names a struct vm_map by a small number (A_MAP in shared/calls.def).
+ */
+#ifndef GUEST_MAPS_H
+#define GUEST_MAPS_H
+
+#include <machine/param.h>
+
+struct vm_map;
+
+#define MAPS_MAX 64
+
+/* A handle for the map; the first one given is BED_MAP_KERNEL. MAPS_MAX: no handle is free. */
+uint64_t map_register(struct vm_map *);
+/* The map of a handle; panics if there is none. */
+struct vm_map *map_of(uint64_t handle);
+
+#endif

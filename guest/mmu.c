@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parts of <machine/mmu.h> that are not inline, and guest/mmu.h.
+ */
+#include "guest/mmu.h"
+
+#define CR4_PGE (UINT64_C(1) << 7)
+
+/* Clearing CR4.PGE drops all translations, global ones and paging-structure caches included. */
+void
+tlb_flush_full(void)
+{
+	uint64_t begin __unused_arg = event_ticket(), cr4;
+
+	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4 & ~CR4_PGE) : "memory");
+	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4 | CR4_PGE) : "memory");
+	COUNT(tlb_full, 1);
+	EVENT(TLB_FULL, 0, begin, 0);
+}
+
+pt_entry_t *
+mmu_leaf(vaddr_t va)
+{
+	uint64_t table;
+
+	__asm__ volatile("movq %%cr3, %0" : "=r"(table));
+	for (int level = PT_LEVELS; level > 1; level--) {
+		pt_entry_t *entry = PMAP_DIRECT_MAP(table & PTE_FRAME);
+
+		table = pte_get(&entry[pt_index(va, level)]);
+		if ((table & (PTE_P | PTE_PS)) != PTE_P)
+			return NULL;
+	}
+	return (pt_entry_t *)PMAP_DIRECT_MAP(table & PTE_FRAME) + pt_index(va, 1);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Kernel stacks and their guard pages (guest/stack.h), and the guest's half of <machine/context.h>.
+ */
+#include <machine/assert.h>
+#include <machine/mmu.h>
+#include "guest/mmu.h"
+#include "guest/stack.h"
+
+#define STACK_STRIDE (PAGE_SIZE + THREAD_STACK_SIZE)
+#define IST_STACKS   3 /* double fault, NMI, machine check: guest/vector.inc */
+#define IST_STRIDE   (2 * PAGE_SIZE)
+
+/* What the interrupt stack table of descriptor.asm and the first instruction of entry.asm use. */
+extern uint8_t ist_stacks[IST_STACKS][IST_STRIDE];
+extern void *const boot_stack_top;
+extern uint8_t thread_stacks[THREAD_MAX][STACK_STRIDE];
+
+uint8_t thread_stacks[THREAD_MAX][STACK_STRIDE] __attribute__((__aligned__(STACK_STRIDE)));
+uint8_t ist_stacks[IST_STACKS][IST_STRIDE] __attribute__((__aligned__(IST_STRIDE)));
+void *const boot_stack_top = &thread_stacks[0][STACK_STRIDE];
+
+/* switch.asm: calls rbx(r12); never returns. */
+void context_enter(void);
+
+void *
+context_stack(unsigned index)
+{
+	return &thread_stacks[index][STACK_STRIDE];
+}
+
+void
+context_init(struct context *ctx, void *stack_top, void (*fn)(void *), void *arg)
+{
+	uint64_t *sp = stack_top;
+
+	*--sp = (uint64_t)context_enter;
+	*--sp = 0; /* rbp: the chain of frames ends here */
+	*--sp = (uint64_t)fn;
+	*--sp = (uint64_t)arg;
+	*--sp = 0;
+	*--sp = 0;
+	*--sp = 0;
+	ctx->ctx_sp = (uint64_t)sp;
+}
+
+static void
+unmap_every(vaddr_t va, vsize_t stride, unsigned n)
+{
+	pt_entry_t *pte = NULL;
+
+	for (; n > 0; n--, va += stride) {
+		if (pte == NULL || pt_index(va, 1) < stride / PAGE_SIZE)
+			pte = mmu_leaf(va);
+		if (pte == NULL)
+			panic("kernel stack %lx is not mapped by 4 KiB pages", va);
+		pte_swap(pte, 0);
+		pte += stride / PAGE_SIZE;
+	}
+}
+
+void
+stack_guard(void)
+{
+	unmap_every((vaddr_t)thread_stacks, STACK_STRIDE, THREAD_MAX);
+	unmap_every((vaddr_t)ist_stacks, IST_STRIDE, IST_STACKS);
+	tlb_flush_full(); /* the CPU may have looked at them already */
+}

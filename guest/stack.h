@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Kernel stacks: in .bss, each above a page that stack_guard() unmaps, so that an overflow is a double
+ * fault and not a corruption.
+ */
+#ifndef GUEST_STACK_H
+#define GUEST_STACK_H
+
+#include <machine/context.h>
+
+/* Unmap the guard pages. Once, at boot, before anything has been mapped or unmapped. */
+void stack_guard(void);
+
+/* Is va in the guard page of the stack that begins at stack_low? */
+static inline bool
+stack_is_guard(vaddr_t stack_low, vaddr_t va)
+{
+	return va < stack_low && va >= stack_low - PAGE_SIZE;
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One call, checked: see check.h.
+ */
+#include "vmm/check/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmm/trace/trace.h"
+
+#define TRANSLATIONS 4 /* addresses of one operation put to KVM, at most */
+
+struct check {
+	struct bed *bed;
+	struct snapshot snap[2]; /* before and after; `now` says which is which */
+	unsigned now;
+	struct snap_diff diff;
+	struct check_totals totals;
+};
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+struct check *
+check_new(struct bed *bed, struct bed_err *err)
+{
+	struct check *c = calloc(1, sizeof(*c));
+	struct view view = bed_view(bed);
+
+	if (c == NULL) {
+		bed_fail(err, BED_E_HOST, "out of memory for the checker");
+		return NULL;
+	}
+	c->bed = bed;
+	if (!snapshot_take(&c->snap[0], &view, NULL, err) ||
+	    !check_invariants(bed, &c->snap[0], err)) {
+		check_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void
+check_free(struct check *c)
+{
+	if (c == NULL)
+		return;
+	snapshot_free(&c->snap[0]);
+	snapshot_free(&c->snap[1]);
+	snap_diff_free(&c->diff);
+	free(c);
+}
+
+const struct snapshot *
+check_snapshot(const struct check *c)
+{
+	return &c->snap[c->now];
+}
+
+struct check_totals
+check_totals(const struct check *c)
+{
+	return c->totals;
+}
+
+/* One line for reports: the call with its arguments and its result. */
+static void
+call_text(char *buf, size_t size, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    const struct bed_result *result)
+{
+	const struct call_shape *shape = call_shape(id);
+	size_t used = (size_t)snprintf(buf, size, "%s", shape->name);
+
+	for (unsigned i = 0; i < nargs && used < size; i++) {
+		char token[TRACE_TOKEN];
+
+		trace_token(token, sizeof(token), shape->kind[i], args[i]);
+		used += (size_t)snprintf(buf + used, size - used, " %s", token);
+	}
+	if (used < size && result->state == BED_STATE_BLOCKED)
+		snprintf(buf + used, size - used, " (asleep: %s)", result->wmesg);
+	else if (used < size && shape->result != R_VOID)
+		snprintf(buf + used, size - used, " -> %#llx", (unsigned long long)result->value);
+}
+
+static bool
+work_agrees(const struct bed_counters *a, const struct bed_counters *b, const struct call_effect *e,
+    uint64_t exits, const struct bed_result *result, struct bed_err *err)
+{
+	uint64_t set = b->pte_set - a->pte_set, clear = b->pte_clear - a->pte_clear;
+	uint64_t invlpg = b->invlpg - a->invlpg;
+
+	/* A call that failed may have made and undone; it must have undone all it made. */
+	if (set != e->set && !(e->set == 0 && set == clear))
+		return bed_fail(err, BED_E_FINDING,
+		    "%llu entries were set, %llu pages became mapped", (unsigned long long)set,
+		    (unsigned long long)e->set);
+	if (clear != e->clear && !(e->clear == 0 && set == clear))
+		return bed_fail(err, BED_E_FINDING,
+		    "%llu entries were cleared, %llu pages became unmapped",
+		    (unsigned long long)clear, (unsigned long long)e->clear);
+	if (invlpg > clear + b->pte_change - a->pte_change)
+		return bed_fail(err, BED_E_FINDING,
+		    "%llu INVLPGs for %llu cleared and %llu changed entries",
+		    (unsigned long long)invlpg, (unsigned long long)clear,
+		    (unsigned long long)(b->pte_change - a->pte_change));
+	if (clear > 0 && invlpg == 0 && b->tlb_full == a->tlb_full)
+		return bed_fail(err, BED_E_FINDING, "%llu entries cleared and nothing invalidated",
+		    (unsigned long long)clear);
+	if (result->state == BED_STATE_DONE && exits != 1)
+		return bed_fail(err, BED_E_FINDING, "the call took %llu exits instead of one",
+		    (unsigned long long)exits);
+	return true;
+}
+
+/* Put the ends of what changed to KVM. */
+static bool
+kvm_agrees(struct check *c, const struct snapshot *after, struct bed_err *err)
+{
+	unsigned asked = 0;
+
+	for (size_t i = 0; i < c->diff.n && asked < TRANSLATIONS; i++) {
+		const struct snap_change *ch = &c->diff.change[i];
+
+		if (!(ch->what & SNAP_MAPPINGS))
+			continue;
+		for (unsigned end = 0; end < 2; end++, asked++) {
+			gva_t va = GVA(ch->va.v + (end ? (ch->npages - 1) << BED_PAGE_SHIFT : 0));
+			const struct view_run *run = snapshot_lookup(after, va);
+			gpa_t pa = GPA(0);
+			bool mapped = bed_translate(c->bed, va, &pa);
+
+			c->totals.translations++;
+			if (mapped != (run != NULL) || (mapped && pa.v != view_run_pa(run, va).v))
+				return bed_fail(err, BED_E_FINDING,
+				    "%#llx: the tables say %s%#llx, KVM says %s%#llx",
+				    (unsigned long long)va.v, run ? "" : "unmapped ",
+				    run ? (unsigned long long)view_run_pa(run, va).v : 0ULL,
+				    mapped ? "" : "unmapped ", (unsigned long long)pa.v);
+		}
+		c->totals.changed += ch->npages;
+	}
+	return true;
+}
+
+static bool
+content_agrees(struct check *c, enum bed_call_id id, const uint64_t *args,
+    const struct bed_result *r, struct bed_err *err)
+{
+	struct view view = bed_view(c->bed);
+	struct pt_expect zero = { .va = GVA(r->value), .zero = PT_YES };
+	char report[1500];
+
+	if (r->state != BED_STATE_DONE || r->value == 0 ||
+	    !(id == BED_CALL_uvm_km_zalloc || (id == BED_CALL_uvm_km_alloc1 && args[3] != 0)))
+		return true;
+	zero.npages = (args[1] + BED_PAGE_MASK) >> BED_PAGE_SHIFT;
+	if (!view_expect(&view, &zero, report, sizeof(report)))
+		return bed_fail(err, BED_E_FINDING, "%s", report);
+	return true;
+}
+
+static bool
+mappings_agree(struct check *c, const struct call_effect *e, struct bed_err *err)
+{
+	const struct snapshot *before = &c->snap[c->now], *after = &c->snap[!c->now];
+	char report[1500];
+
+	for (size_t i = 0; i < after->nrun; i++)
+		c->totals.pages += after->run[i].npages;
+	if (e->checkable && !snapshot_delta(before, after, e->row, e->n, report, sizeof(report)))
+		return bed_fail(err, BED_E_FINDING, "%s", report);
+	return snapshot_diff(before, after, &c->diff, err);
+}
+
+/* The call is done: look at everything. On success the new snapshot is the one to compare with next. */
+static bool
+judge(struct check *c, enum bed_call_id id, const uint64_t *args, const struct bed_result *result,
+    const struct bed_counters *before, uint64_t exits, struct bed_err *err)
+{
+	struct view view = bed_view(c->bed);
+	struct bed_counters after = bed_counters(c->bed, 0);
+	struct call_effect effect;
+	bool ok;
+
+	if (!snapshot_take(&c->snap[!c->now], &view, NULL, err))
+		return false;
+	ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result) ||
+	     bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
+	ok = ok && mappings_agree(c, &effect, err);
+	ok = ok && (!effect.checkable || work_agrees(before, &after, &effect, exits, result, err));
+	ok =
+	    ok && kvm_agrees(c, &c->snap[!c->now], err) && content_agrees(c, id, args, result, err);
+	ok = ok && check_invariants(c->bed, &c->snap[!c->now], err);
+	free(effect.row);
+	c->now = !c->now;
+	return ok;
+}
+
+bool
+check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_t *args,
+    unsigned nargs, struct bed_result *result, struct bed_err *err)
+{
+	struct bed_counters before = bed_counters(c->bed, 0);
+	uint64_t exits = bed_stats(c->bed).exits, t0;
+	char text[300];
+	bool ok;
+
+	if (!bed_call_try(c->bed, id, args, nargs, result, err))
+		return false;
+	exits = bed_stats(c->bed).exits - exits;
+	t0 = now_ns();
+	ok = judge(c, id, args, result, &before, exits, err);
+	c->totals.ns += now_ns() - t0;
+	c->totals.calls++;
+	if (!ok) {
+		call_text(text, sizeof(text), id, args, nargs, result);
+		bed_fail_in(err, "%s%s%s", what ? what : "", what ? ": " : "", text);
+	}
+	return ok;
+}

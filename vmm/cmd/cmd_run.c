@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * uvmbed run: boot a guest, run a small program under full checks, give a verdict. uvmbed replay: the
+ * same for programs given as trace files.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/cmd/cmd.h"
+#include "vmm/kvm/engine.h"
+#include "vmm/trace/replay.h"
+#include "vmm/view/print.h"
+
+/* What one program did and how it ended. */
+struct verdict {
+	const char *file;
+	bool passed;
+	struct bed_err err;
+	struct check_totals totals;
+	struct bed_counters count;
+	struct bed_stats stats;
+	struct bed_boot boot;
+	unsigned operations;
+};
+
+static bool
+count_operation(const struct trace_line *l)
+{
+	return l->kind == TRACE_CALL || l->kind == TRACE_EXPECT;
+}
+
+/* A progress bar, on a terminal only. */
+struct progress {
+	unsigned done, all;
+	bool shown;
+};
+
+static void
+show_progress(void *arg, const struct trace_line *l, const struct bed_result *result)
+{
+	struct progress *p = arg;
+
+	(void)l;
+	(void)result;
+	p->done++;
+	if (!p->shown || p->all == 0)
+		return;
+	fprintf(stderr, "\r  %3u%% %u/%u operations", 100 * p->done / p->all, p->done, p->all);
+	if (p->done == p->all)
+		fprintf(stderr, "\r\033[K");
+	fflush(stderr);
+}
+
+static void
+run_trace(const struct trace *trace, const struct bed_config *base, struct verdict *v)
+{
+	struct bed_config config = *base;
+	struct progress progress = { .shown = cmd_is_terminal() };
+	struct check *check = NULL;
+	struct bed *bed = NULL;
+
+	v->file = trace->file;
+	for (unsigned i = 0; i < trace->nline; i++)
+		progress.all += count_operation(&trace->line[i]);
+	v->passed = trace_config(trace, &config, &v->err) &&
+	            (bed = bed_create(&config, &v->err)) != NULL &&
+	            (check = check_new(bed, &v->err)) != NULL &&
+	            trace_replay(trace, bed, check, show_progress, &progress, &v->err);
+	v->operations = progress.done;
+	if (bed != NULL) {
+		v->boot = bed_boot(bed);
+		v->count = bed_counters(bed, 0);
+		v->stats = bed_stats(bed);
+	}
+	if (check != NULL)
+		v->totals = check_totals(check);
+	check_free(check);
+	bed_destroy(bed);
+}
+
+static json_t *
+verdict_json(const struct verdict *v)
+{
+	json_t *work = json_object();
+
+#define X(name, text) json_object_set_new(work, #name, json_integer((json_int_t)v->count.name));
+	BED_COUNTERS(X)
+#undef X
+	return json_pack("{s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "program", v->file,
+	    "passed", v->passed, "report", v->passed ? "" : v->err.text, "operations",
+	    (int)v->operations, "exits", (json_int_t)v->stats.exits, "pages_compared",
+	    (json_int_t)v->totals.pages, "pages_changed", (json_int_t)v->totals.changed,
+	    "translations", (json_int_t)v->totals.translations, "check_ns",
+	    (json_int_t)v->totals.ns, "work", work);
+}
+
+static void
+print_verdict(const struct verdict *v)
+{
+	if (!v->passed) {
+		printf("%s%sFAIL%s %s\n%s\n", cmd_bold(), cmd_red(), cmd_plain(), v->file,
+		    v->err.text);
+		return;
+	}
+	printf("%s%sPASS%s %s: %u operations, each checked\n", cmd_bold(), cmd_green(), cmd_plain(),
+	    v->file, v->operations);
+	printf("  mappings   %" PRIu64 " pages compared before and after, %" PRIu64
+	       " changed, each as its call promised\n",
+	    v->totals.pages, v->totals.changed);
+	printf("  KVM        %" PRIu64 " addresses translated by KVM as by the tables\n",
+	    v->totals.translations);
+	printf("  guest      %" PRIu64 " PTEs set, %" PRIu64 " cleared, %" PRIu64
+	       " INVLPGs, %" PRIu64 " full flushes, %" PRIu64 " table pages, %" PRIu64 " exits\n",
+	    v->count.pte_set, v->count.pte_clear, v->count.invlpg, v->count.tlb_full,
+	    v->count.ptp_alloc, v->stats.exits);
+	printf("  time       boot %.2f ms, checking %.1f us an operation\n",
+	    (double)v->boot.total_ns / 1e6,
+	    v->totals.calls ? (double)v->totals.ns / 1e3 / (double)v->totals.calls : 0.0);
+}
+
+static void
+print_engine_line(const struct cmd_common *common)
+{
+	const struct engine *e = engine_get(NULL);
+
+	if (e != NULL && !common->json)
+		printf("%suvmbed%s %s on engine %s%s (%s), %s guest, %" PRIu64 " MiB\n", cmd_bold(),
+		    cmd_plain(), UVMBED_VERSION, e->name, e->tcg ? "/tcg" : "", e->cpu,
+		    common->config.flavour == BED_RELEASE ? "release" : "checked",
+		    common->config.ram >> 20);
+}
+
+/* One program: its verdict, printed or appended; the exit code. */
+static int
+run_and_report(const struct trace *trace, const struct cmd_common *common, json_t *list)
+{
+	struct verdict v = { 0 };
+
+	run_trace(trace, &common->config, &v);
+	if (common->json)
+		json_array_append_new(list, verdict_json(&v));
+	else
+		print_verdict(&v);
+	return v.passed ? BED_OK : (int)v.err.class;
+}
+
+static int
+finish_report(const struct cmd_common *common, json_t *list, int rc)
+{
+	int json_rc;
+
+	if (!common->json)
+		return rc;
+	json_rc = cmd_print_json(
+	    json_pack("{s:o, s:o}", "context", cmd_json_context(), "programs", list));
+	return rc != BED_OK ? rc : json_rc;
+}
+
+static error_t
+parse_none(int key, char *arg, struct argp_state *state)
+{
+	if (key == ARGP_KEY_ARG)
+		argp_error(
+		    state, "run takes no argument (\"%s\"); uvmbed replay FILE runs a trace", arg);
+	return ARGP_ERR_UNKNOWN;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+	static const struct argp argp = { NULL, parse_none, NULL,
+		"Boot a guest, run a small program of allocations under full checks, give a verdict.",
+		NULL, NULL, NULL };
+	struct cmd_common common;
+	struct bed_err err = { 0 };
+	struct trace trace;
+	int rc;
+
+	cmd_parse(&argp, argc, argv, &common, NULL);
+	if (!trace_parse(&trace, "first-light", builtin_trace, builtin_trace_len, &err))
+		return cmd_error(&err);
+	if (engine_get(&err) == NULL) {
+		trace_free(&trace);
+		return cmd_error(&err);
+	}
+	print_engine_line(&common);
+	json_t *list = common.json ? json_array() : NULL;
+
+	rc = finish_report(&common, list, run_and_report(&trace, &common, list));
+	trace_free(&trace);
+	return rc;
+}
+
+struct files {
+	char **name;
+	unsigned n;
+	bool parse_only;
+};
+
+static error_t
+parse_files(int key, char *arg, struct argp_state *state)
+{
+	struct files *files = state->input;
+
+	(void)arg;
+	switch (key) {
+	case 'n':
+		files->parse_only = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		files->name = state->argv + state->next;
+		files->n = (unsigned)(state->argc - state->next);
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which trace files?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int
+replay_file(
+    const char *name, const struct files *files, const struct cmd_common *common, json_t *list)
+{
+	struct bed_err err = { 0 };
+	struct trace trace;
+	int rc;
+
+	if (!trace_load(&trace, name, &err))
+		return cmd_error(&err);
+	if (files->parse_only)
+		rc = trace_print(&trace, stdout) ? BED_OK : BED_E_OUTPUT;
+	else
+		rc = run_and_report(&trace, common, list);
+	trace_free(&trace);
+	return rc;
+}
+
+int
+cmd_replay(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "parse-only", 'n', NULL, 0, "read the traces and print them again; run nothing",
+		    0 },
+		{ 0 },
+	};
+	static const struct argp argp = { options, parse_files, "FILE...",
+		"Run traces, each in a guest of its own, with every check on.", NULL, NULL, NULL };
+	struct cmd_common common;
+	struct files files = { 0 };
+	json_t *list;
+	int worst = BED_OK;
+
+	cmd_parse(&argp, argc, argv, &common, &files);
+	if (!files.parse_only)
+		print_engine_line(&common);
+	list = common.json ? json_array() : NULL;
+	for (unsigned i = 0; i < files.n; i++) {
+		int rc = replay_file(files.name[i], &files, &common, list);
+
+		worst = rc > worst ? rc : worst;
+	}
+	return finish_report(&common, list, worst);
+}

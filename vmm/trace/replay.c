@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Running a trace: resolve names to results, call, compare with what the trace expects.
+ */
+#include "vmm/trace/replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct replay {
+	const struct trace *trace;
+	struct bed *bed;
+	struct check *check;
+	struct bed_result *result; /* by line */
+	struct bed_err *err;
+};
+
+static bool
+fail_line(struct replay *r, const struct trace_line *l)
+{
+	char text[TRACE_LINE + 2];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	if (out == NULL)
+		return bed_fail_in(r->err, "%s:%u", r->trace->file, l->number);
+	trace_line_print(l, out);
+	fclose(out);
+	return bed_fail_in(r->err, "%s:%u: %s", r->trace->file, l->number, text);
+}
+
+bool
+trace_config(const struct trace *t, struct bed_config *cfg, struct bed_err *err)
+{
+	for (unsigned i = 0; i < t->nline; i++) {
+		const struct trace_line *l = &t->line[i];
+		uint64_t value = l->value[0].number;
+
+		if (l->kind != TRACE_SET)
+			continue;
+		switch ((enum trace_setting)l->which) {
+		case TRACE_RAM:
+			cfg->ram = value;
+			break;
+		case TRACE_KVA:
+			cfg->kva_size = value;
+			break;
+		case TRACE_GUARD:
+			cfg->flags = value ? cfg->flags | BED_BOOT_GUARDPAGES
+			                   : cfg->flags & ~BED_BOOT_GUARDPAGES;
+			break;
+		case TRACE_CPU:
+			if (value >= cfg->ncpu)
+				return bed_fail(err, BED_E_INPUT,
+				    "%s:%u: cpu %llu of a bed with %u", t->file, l->number,
+				    (unsigned long long)value, cfg->ncpu);
+			break;
+		case TRACE_SEED:
+			break;
+		}
+	}
+	return bed_config_check(cfg, err) || bed_fail_in(err, "%s", t->file);
+}
+
+/* A value of line l; false if it names a call that has not returned. */
+static bool
+resolve(struct replay *r, const struct trace_value *v, uint64_t *value)
+{
+	*value = v->number;
+	if (v->ref < 0)
+		return true;
+	if (r->result[v->ref].state != BED_STATE_DONE)
+		return bed_fail(r->err, BED_E_FINDING,
+		    "%s is the result of a call that is still asleep on \"%s\"", v->text,
+		    r->result[v->ref].wmesg);
+	*value += r->result[v->ref].value;
+	return true;
+}
+
+static bool
+run_call(struct replay *r, const struct trace_line *l, const uint64_t *value)
+{
+	struct bed_result *result = &r->result[l - r->trace->line];
+
+	return check_call(
+	    r->check, NULL, (enum bed_call_id)l->which, value, l->nvalue, result, r->err);
+}
+
+static bool
+expect_mapping(struct replay *r, const struct trace_line *l, const uint64_t *value)
+{
+	struct view view = bed_view(r->bed);
+	struct pt_expect e = { .va = GVA(value[0]),
+		.npages = (value[1] + BED_PAGE_MASK) >> BED_PAGE_SHIFT,
+		.state = l->which == TRACE_ABSENT ? PT_ABSENT : PT_PRESENT };
+	char report[1500];
+
+	if (l->which == TRACE_ZERO)
+		e.zero = PT_YES;
+	if (l->which == TRACE_MAPPED && l->nvalue == 3) {
+		e.perm = value[2] & BED_PROT_WRITE ? PT_RW : PT_R;
+		e.nx = value[2] & BED_PROT_EXEC ? PT_NO : PT_YES;
+	}
+	return view_expect(&view, &e, report, sizeof(report)) ||
+	       bed_fail(r->err, BED_E_FINDING, "%s", report);
+}
+
+static bool
+expect_filled(struct replay *r, const uint64_t *value)
+{
+	uint64_t args[3] = { value[0], (value[1] + BED_PAGE_MASK) >> BED_PAGE_SHIFT, value[2] };
+	struct bed_result result;
+
+	if (!check_call(r->check, NULL, BED_CALL_verify, args, 3, &result, r->err))
+		return false;
+	return result.value == 0 ||
+	       bed_fail(r->err, BED_E_FINDING, "%llu pages do not hold what fill wrote",
+		   (unsigned long long)result.value);
+}
+
+static bool
+run_expect(struct replay *r, const struct trace_line *l, const uint64_t *value)
+{
+	bool equal;
+
+	switch ((enum trace_expect)l->which) {
+	case TRACE_EQUAL:
+	case TRACE_DIFFER:
+		equal = value[0] == value[1];
+		return equal == (l->which == TRACE_EQUAL) ||
+		       bed_fail(r->err, BED_E_FINDING, "%s is %#llx, %s is %#llx", l->value[0].text,
+			   (unsigned long long)value[0], l->value[1].text,
+			   (unsigned long long)value[1]);
+	case TRACE_FILLED:
+		return expect_filled(r, value);
+	default:
+		return expect_mapping(r, l, value);
+	}
+}
+
+static bool
+run_line(struct replay *r, const struct trace_line *l)
+{
+	uint64_t value[BED_ARGS_MAX];
+
+	for (unsigned i = 0; i < l->nvalue; i++) {
+		if (!resolve(r, &l->value[i], &value[i]))
+			return false;
+	}
+	return l->kind == TRACE_CALL ? run_call(r, l, value) : run_expect(r, l, value);
+}
+
+bool
+trace_replay(const struct trace *t, struct bed *bed, struct check *check,
+    replay_progress_fn *progress, void *arg, struct bed_err *err)
+{
+	struct replay r = { .trace = t, .bed = bed, .check = check, .err = err };
+	bool ok = true;
+
+	r.result = calloc(t->nline + 1, sizeof(*r.result));
+	if (r.result == NULL)
+		return bed_fail(
+		    err, BED_E_HOST, "%s: out of memory for %u results", t->file, t->nline);
+	for (unsigned i = 0; i < t->nline && ok; i++) {
+		const struct trace_line *l = &t->line[i];
+
+		if (l->kind != TRACE_CALL && l->kind != TRACE_EXPECT)
+			continue;
+		ok = run_line(&r, l) || fail_line(&r, l);
+		if (ok && progress != NULL)
+			progress(arg, l, &r.result[i]);
+	}
+	free(r.result);
+	return ok;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Running a trace in a bed with every check on.
+ */
+#ifndef VMM_TRACE_REPLAY_H
+#define VMM_TRACE_REPLAY_H
+
+#include "vmm/check/check.h"
+#include "vmm/trace/trace.h"
+
+/* What the settings of a trace say about the machine, laid over cfg. False: a value is out of range. */
+bool trace_config(const struct trace *, struct bed_config *cfg, struct bed_err *err);
+
+/* Called after each line that did something; may be NULL. */
+typedef void replay_progress_fn(void *arg, const struct trace_line *, const struct bed_result *);
+
+/*
+ * Run all lines in order. False at the first line that fails; the text names file and line. A call that
+ * is still asleep when its result is needed is a failure, one still asleep at the end is not.
+ */
+bool trace_replay(const struct trace *, struct bed *, struct check *, replay_progress_fn *,
+    void *arg, struct bed_err *);
+
+#endif
