@@ -18,10 +18,10 @@ struct view_seg {
 struct view {
 	const struct view_seg *seg; /* ascending, disjoint */
 	unsigned nseg;
-	gpa_t root;	     /* the PML4 */
+	gpa_t root;          /* the PML4 */
 	unsigned maxphyaddr; /* guest physical address bits, 36..52 */
-	bool nx;	     /* EFER.NXE: bit 63 means no execute; clear: bit 63 is reserved */
-	bool pages_1g;	     /* CPUID offers 1 GiB pages; clear: PS at level 3 is reserved */
+	bool nx;             /* EFER.NXE: bit 63 means no execute; clear: bit 63 is reserved */
+	bool pages_1g;       /* CPUID offers 1 GiB pages; clear: PS at level 3 is reserved */
 };
 
 /* Host pointer to [gpa, gpa + len), or NULL if any of it is outside the view's memory. */
