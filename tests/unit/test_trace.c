@@ -30,7 +30,7 @@ BED_TEST(trace, print_is_identity)
 				   "seed 0x1234\n"
 				   "\n"
 				   "cpu 0\n"
-				   "a = uvm_km_alloc kernel_map 3p # three pages\n"
+				   "a = uvm_km_alloc kernel_map 3p   # three pages\n"
 				   "expect mapped a 3p rw-\n"
 				   "store a+0x1008 0x5a\n"
 				   "load a+1p\n"

@@ -98,6 +98,10 @@ verdict_json(const struct verdict *v)
 static void
 print_verdict(const struct verdict *v)
 {
+	if (!v->passed && v->err.class != BED_E_FINDING && v->err.class != BED_E_GUEST) {
+		cmd_error(&v->err); /* nothing was tested: no verdict */
+		return;
+	}
 	if (!v->passed) {
 		printf("%s%sFAIL%s %s\n%s\n", cmd_bold(), cmd_red(), cmd_plain(), v->file,
 		    v->err.text);

@@ -119,7 +119,7 @@ is_name(const char *text, size_t len)
 	return true;
 }
 
-/* Split into tokens at blanks; a '#' starts the comment. */
+/* Split into tokens at blanks; a '#' starts the comment, which keeps the blanks before it. */
 static bool
 tokenize(struct parser *p, const char *s, size_t len)
 {
@@ -128,7 +128,7 @@ tokenize(struct parser *p, const char *s, size_t len)
 	p->ntoken = 0;
 	p->comment = NULL;
 	for (;;) {
-		size_t start;
+		size_t start, blanks = i;
 
 		while (i < len && (s[i] == ' ' || s[i] == '\t'))
 			i++;
@@ -137,7 +137,7 @@ tokenize(struct parser *p, const char *s, size_t len)
 		if (s[i] == '#') {
 			while (len > i && (s[len - 1] == ' ' || s[len - 1] == '\t'))
 				len--;
-			p->comment = strndup(s + i, len - i);
+			p->comment = strndup(s + blanks, len - blanks);
 			return p->comment != NULL || fail_at(p, 1, "out of memory");
 		}
 		for (start = i; i < len && s[i] != ' ' && s[i] != '\t' && s[i] != '#'; i++) {

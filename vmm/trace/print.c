@@ -29,7 +29,7 @@ trace_line_print(const struct trace_line *l, FILE *out)
 	for (unsigned i = 0; i < l->nvalue; i++)
 		fprintf(out, " %s", l->value[i].text);
 	if (l->comment != NULL)
-		fprintf(out, "%s%s", l->kind == TRACE_BLANK ? "" : " ", l->comment);
+		fputs(l->comment, out);
 }
 
 bool

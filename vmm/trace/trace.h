@@ -58,7 +58,7 @@ struct trace_line {
 	unsigned number;        /* line of the file, from 1 */
 	char name[TRACE_TOKEN]; /* result name, or "" */
 	struct trace_value value[BED_ARGS_MAX];
-	char *comment; /* with its '#', or NULL */
+	char *comment; /* with its '#' and the blanks before it, or NULL */
 };
 
 struct trace {

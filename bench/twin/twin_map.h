@@ -1,0 +1,1 @@
+void twin_map_start(void);
