@@ -45,6 +45,21 @@ enum bed_map {
 	X(wired, 0x10) \
 	X(pmcanfail, 0x20)
 
+/* The modes of km_alloc(9); a call names one by its place here, from 0. */
+#define BED_KV_MODES(X) X(any) X(intrsafe) X(page) X(exec)
+#define BED_KP_MODES(X) X(dirty) X(zero) X(dma) X(dma_contig) X(dma_zero) X(pageable) X(none)
+#define BED_KD_MODES(X) X(waitok) X(nowait) X(trylock)
+
+#define X(name) BED_KV_##name,
+enum bed_kv { BED_KV_MODES(X) BED_KV_LIMIT };
+#undef X
+#define X(name) BED_KP_##name,
+enum bed_kp { BED_KP_MODES(X) BED_KP_LIMIT };
+#undef X
+#define X(name) BED_KD_##name,
+enum bed_kd { BED_KD_MODES(X) BED_KD_LIMIT };
+#undef X
+
 /* PROT_* as every Unix has them; guest and host must agree. */
 #define BED_PROT_NONE  0
 #define BED_PROT_READ  1

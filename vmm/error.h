@@ -14,7 +14,7 @@ enum bed_class {
 	BED_OK = 0,
 	BED_E_FINDING = 1,  /* a check failed: the guest did something wrong */
 	BED_E_USAGE = 2,    /* bad command line or configuration */
-	BED_E_HOST = 3,	    /* this host cannot: no /dev/kvm, permission, capability, memory */
+	BED_E_HOST = 3,     /* this host cannot: no /dev/kvm, permission, capability, memory */
 	BED_E_INPUT = 4,    /* a file is unreadable or malformed: image, trace, log */
 	BED_E_GUEST = 5,    /* the guest died: panic, unexpected trap, triple fault, hang */
 	BED_E_OUTPUT = 6,   /* output could not be written: closed stdout, full disk */
@@ -23,7 +23,7 @@ enum bed_class {
 
 struct bed_err {
 	enum bed_class class;
-	char text[2048]; /* one line, except for guest deaths, which carry their report */
+	char text[8192]; /* one line, except for guest deaths, which carry their report */
 };
 
 /* Fill err (may be NULL) and return false, so that a failing function ends in `return bed_fail(...)`. */

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Making, showing and ending a bed: see bed.h.
+ */
+#include "vmm/bed/bed_priv.h"
+
+#include "shared/paging.h"
+#include "vmm/kvm/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t
+bed_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static bool
+open_image(struct bed *bed, struct bed_err *err)
+{
+	const struct bed_config *cfg = &bed->cfg;
+
+	bed->path = cfg->image != NULL ? strdup(cfg->image) : image_find(cfg->flavour, err);
+	if (bed->path == NULL)
+		return cfg->image == NULL || bed_fail(err, BED_E_HOST, "out of memory");
+	bed->cfg.image = bed->path;
+	return image_open(&bed->image, bed->path, err) &&
+	       image_check_ident(&bed->image, cfg->flavour, err);
+}
+
+static void
+fill_bootinfo(struct bed *bed, const struct hv_features *feat, uint64_t root)
+{
+	struct bed_bootinfo *b = &bed->info;
+	const struct bed_config *cfg = &bed->cfg;
+
+	b->ident = (struct bed_ident){ .magic = BED_MAGIC,
+		.version = BED_ABI_VERSION,
+		.flavour = (uint32_t)cfg->flavour,
+		.build_id = BED_BUILD_ID };
+	b->size = sizeof(*b);
+	b->flags = cfg->flags & (BED_BOOT_DETERMINISTIC | BED_BOOT_GUARDPAGES);
+	b->ncpu = cfg->ncpu;
+	b->root = root;
+	b->ptpool_next = bed->mem.pool_next;
+	b->kva_size = cfg->kva_size;
+	b->dma_high = cfg->dma_high;
+	b->tsc_khz = feat->tsc_khz;
+	b->seed = cfg->seed;
+	b->flush_threshold = cfg->flush_threshold;
+	memcpy(memory_at(&bed->mem, BED_BOOTINFO_PA), b, sizeof(*b));
+}
+
+/* Everything up to the first instruction. */
+static bool
+build(struct bed *bed, struct bed_err *err)
+{
+	const struct hv_features *feat = hv_features(err);
+	struct hv_start start;
+	uint64_t root;
+
+	if (feat == NULL || !open_image(bed, err) ||
+	    !memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err) ||
+	    !memory_plan(&bed->mem, &bed->cfg, &bed->image, &bed->info, err))
+		return false;
+	memory_load(&bed->mem, &bed->image);
+	if (!tables_build(&bed->mem, &bed->image, feat, &root, err))
+		return false;
+	bed->vm = hv_vm_create(err);
+	if (bed->vm == NULL || !memory_attach(&bed->mem, bed->vm, err))
+		return false;
+	bed->cpu = hv_cpu_create(bed->vm, 0, err);
+	if (bed->cpu == NULL)
+		return false;
+	fill_bootinfo(bed, feat, root);
+	bed->share = memory_at(&bed->mem, BED_SHARE_PA);
+	memory_segs(&bed->mem, bed->seg);
+	bed->maxphyaddr = feat->maxphyaddr;
+	bed->nx = feat->nx;
+	bed->pages_1g = feat->pages_1g;
+	start = (struct hv_start){ .root = root,
+		.rip = bed->image.entry,
+		.rdi = BED_BOOTINFO_PA,
+		.cr4 = feat->cr4,
+		.efer = feat->efer };
+	hv_cpu_start64(bed->cpu, &start);
+	return true;
+}
+
+/* KVM has the counter everywhere, but where the CPU runs the guest it sees few of its instructions. */
+static bool
+engine_counts_insns(void)
+{
+	const struct engine *e = engine_get(NULL);
+
+	return e != NULL && e->counts_insns;
+}
+
+static bool
+boot(struct bed *bed, uint64_t begin, struct bed_err *err)
+{
+	bool count = (bed->cfg.flags & BED_COUNT_BOOT) != 0;
+
+	if (!build(bed, err))
+		return false;
+	bed->stepping = count && !engine_counts_insns();
+	if (bed->stepping && !hv_cpu_step(bed->cpu, true, err))
+		return false;
+	bed->booting = true;
+	if (!bed_run(bed, BED_EXIT_READY, err))
+		return false;
+	bed->booting = false;
+	bed->boot.exits = hv_cpu_exits(bed->cpu) - bed->steps;
+	if (bed->stepping && !hv_cpu_step(bed->cpu, false, err))
+		return false;
+	bed->boot.total_ns = bed_now_ns() - begin;
+	bed->boot.insns = bed->steps;
+	if (count && !bed->stepping)
+		hv_cpu_stat(bed->cpu, "insn_emulation", &bed->boot.insns);
+	bed->stepping = false;
+	return true;
+}
+
+struct bed *
+bed_create(const struct bed_config *cfg, struct bed_err *err)
+{
+	uint64_t begin = bed_now_ns();
+	struct bed *bed;
+
+	if (!bed_config_check(cfg, err))
+		return NULL;
+	bed = calloc(1, sizeof(*bed));
+	if (bed == NULL) {
+		bed_fail(err, BED_E_HOST, "out of memory");
+		return NULL;
+	}
+	bed->cfg = *cfg;
+	bed->mem.fd = -1;
+	if (boot(bed, begin, err))
+		return bed;
+	bed_destroy(bed);
+	return NULL;
+}
+
+void
+bed_destroy(struct bed *bed)
+{
+	if (bed == NULL)
+		return;
+	hv_vm_destroy(bed->vm);
+	memory_destroy(&bed->mem);
+	image_close(&bed->image);
+	free(bed->path);
+	free(bed->console);
+	free(bed->report);
+	free(bed);
+}
+
+struct view
+bed_view(const struct bed *bed)
+{
+	struct view view = {
+		.seg = bed->seg,
+		.nseg = bed->mem.high_end == 0 ? 1 : 2,
+		.root = GPA(hv_cpu_root(bed->cpu) & PTE_FRAME),
+		.maxphyaddr = bed->maxphyaddr,
+		.nx = bed->nx,
+		.pages_1g = bed->pages_1g,
+	};
+
+	/* A CPU that was reset by a triple fault no longer says what it used. */
+	if (bed->report != NULL && view.root.v == 0)
+		view.root = GPA(bed->before.cr3 & PTE_FRAME);
+	return view;
+}
+
+void *
+bed_ptr(const struct bed *bed, gpa_t gpa, uint64_t len)
+{
+	struct view view = bed_view(bed);
+
+	return view_ptr(&view, gpa, len);
+}
+
+bool
+bed_translate(struct bed *bed, gva_t va, gpa_t *pa)
+{
+	return hv_cpu_translate(bed->cpu, va, pa);
+}
+
+const struct bed_config *
+bed_config(const struct bed *bed)
+{
+	return &bed->cfg;
+}
+
+const struct bed_bootinfo *
+bed_bootinfo(const struct bed *bed)
+{
+	return &bed->info;
+}
+
+const char *
+bed_image_path(const struct bed *bed)
+{
+	return bed->path;
+}
+
+struct bed_counters
+bed_counters(const struct bed *bed, unsigned cpu)
+{
+	struct bed_counters none = { 0 };
+
+	return cpu == 0 ? bed->share->count : none;
+}
+
+struct bed_stats
+bed_stats(struct bed *bed)
+{
+	struct bed_stats s = { .exits = hv_cpu_exits(bed->cpu) };
+
+	if (engine_counts_insns()) {
+		s.has_insns = hv_cpu_stat(bed->cpu, "insn_emulation", &s.insns);
+		s.has_invlpg = hv_cpu_stat(bed->cpu, "invlpg", &s.invlpg);
+	}
+	return s;
+}
+
+struct bed_boot
+bed_boot(const struct bed *bed)
+{
+	return bed->boot;
+}
+
+const char *
+bed_console(const struct bed *bed)
+{
+	return bed->console == NULL ? "" : bed->console;
+}
+
+const char *
+bed_report(const struct bed *bed)
+{
+	return bed->report;
+}
+
+void
+bed_on_events(struct bed *bed, bed_event_fn *fn, void *arg)
+{
+	bed->cfg.on_events = fn;
+	bed->cfg.on_events_arg = arg;
+}
+
+void
+bed_on_sync(struct bed *bed, bed_sync_fn *fn, void *arg)
+{
+	bed->on_sync = fn;
+	bed->on_sync_arg = arg;
+}
+
+void
+bed_set_timeout(struct bed *bed, unsigned timeout_ms)
+{
+	bed->cfg.timeout_ms = timeout_ms;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A bed: a virtual machine with the guest kernel booted in it, ready for calls (call.h).
+ *
+ *	struct bed_config cfg;
+ *	struct bed_err err;
+ *	bed_config_init(&cfg);
+ *	struct bed *bed = bed_create(&cfg, &err);
+ *	... bed_call_try(), the stubs of stubs.h, bed_view() ...
+ *	bed_destroy(bed);
+ *
+ * A bed belongs to the thread that created it and must not cross a fork. When its guest dies (panic,
+ * triple fault, hang, scribbled share area) the call that saw it fails with class BED_E_GUEST and the
+ * report; from then on every call fails with the same text, while memory can still be looked at.
+ */
+#ifndef VMM_BED_BED_H
+#define VMM_BED_BED_H
+
+#include "shared/abi.h"
+#include "shared/bootinfo.h"
+#include "shared/share.h"
+#include "vmm/error.h"
+#include "vmm/view/view.h"
+
+struct bed;
+
+/* bed_config.flags: those of bed_bootinfo.flags (BED_BOOT_*), and */
+#define BED_OVERCOMMIT 0x80000000u /* do not compare RAM with the host's free memory */
+#define BED_COUNT_BOOT 0x40000000u /* count the boot's instructions, by single steps if need be */
+
+/*
+ * Event records, in order, as the ring is drained: at every exit. n >= 1. The records are copies, their
+ * type and cpu are in range; what their arguments mean is for the receiver to check.
+ */
+typedef void bed_event_fn(void *arg, const struct bed_event *, unsigned n);
+
+struct bed_config {
+	uint64_t ram; /* bytes, a multiple of 2 MiB, BED_RAM_MIN..BED_RAM_MAX */
+	unsigned ncpu;
+	uint64_t kva_size;        /* bytes of kernel_map, a multiple of 2 MiB, up to BED_KVA_MAX */
+	uint64_t ptpool;          /* bytes for page tables; 0: a sixteenth of RAM, 1..256 MiB */
+	const char *image;        /* guest image; NULL: the one of `flavour` that came with us */
+	enum bed_flavour flavour; /* what the image must be */
+	unsigned timeout_ms;      /* for boot and for each call; 0: none */
+	uint32_t flags;
+	uint64_t dma_high;              /* highest DMA-able address, inclusive */
+	uint64_t seed, flush_threshold; /* see bed_bootinfo */
+	bed_event_fn *on_events;        /* from the first instruction on; NULL: nobody listens */
+	void *on_events_arg;
+};
+
+/* 16 MiB, one CPU, 4 GiB of kernel_map, checked flavour, deterministic, 10 s. */
+void bed_config_init(struct bed_config *);
+/* What bed_create() checks before it touches anything. */
+bool bed_config_check(const struct bed_config *, struct bed_err *);
+
+/* Boots; returns after BED_EXIT_READY. NULL: err says why. */
+struct bed *bed_create(const struct bed_config *, struct bed_err *);
+void bed_destroy(struct bed *); /* NULL is fine */
+
+/* The guest's memory through the page tables CR3 names now. Valid until bed_destroy(). */
+struct view bed_view(const struct bed *);
+/* Host address of guest memory, or NULL if any of [gpa, gpa + len) is not RAM. */
+void *bed_ptr(const struct bed *, gpa_t, uint64_t len);
+/* What KVM makes of va (an address, never rights): a witness beside the walker. */
+bool bed_translate(struct bed *, gva_t, gpa_t *);
+
+const struct bed_config *bed_config(const struct bed *);
+const struct bed_bootinfo *bed_bootinfo(const struct bed *); /* as the guest was given it */
+const char *bed_image_path(const struct bed *);
+
+/* The guest's own work counters of a vCPU, copied. */
+struct bed_counters bed_counters(const struct bed *, unsigned cpu);
+
+/* What the VMM and KVM counted, since creation. */
+struct bed_stats {
+	uint64_t exits;  /* returns from KVM_RUN */
+	bool has_insns;  /* the engine counts instructions exactly */
+	uint64_t insns;  /* guest ring-0 instructions */
+	bool has_invlpg; /* the engine sees every INVLPG */
+	uint64_t invlpg;
+};
+struct bed_stats bed_stats(struct bed *);
+
+/* How the boot went. */
+struct bed_boot {
+	uint64_t total_ns; /* bed_create() from start to end */
+	uint64_t run_ns;   /* of these, inside KVM_RUN */
+	uint64_t exits;
+	uint64_t insns; /* entry to BED_EXIT_READY; 0: not counted */
+};
+struct bed_boot bed_boot(const struct bed *);
+
+/* Everything the guest wrote to its console (the last 1 MiB of it), printable, zero terminated. */
+const char *bed_console(const struct bed *);
+
+/* NULL while the guest lives; else the whole report of its death. */
+const char *bed_report(const struct bed *);
+
+/* Another receiver of events from now on, or none (NULL). */
+void bed_on_events(struct bed *, bed_event_fn *, void *arg);
+
+/* BED_EXIT_SYNC: the guest stands at a stop point; it goes on when this returns. */
+typedef void bed_sync_fn(void *arg, struct bed *, uint64_t info);
+void bed_on_sync(struct bed *, bed_sync_fn *, void *arg);
+
+/* For this and the following calls; 0: no limit. */
+void bed_set_timeout(struct bed *, unsigned timeout_ms);
+
+#endif

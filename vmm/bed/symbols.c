@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Symbols and unwinding through libdw: see symbols.h.
+ */
+#include "vmm/bed/symbols.h"
+
+#include "shared/layout.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FRAMES_MAX 512 /* unwound */
+#define SHOW_FIRST 16  /* lines shown from the inner end, */
+#define SHOW_LAST  6   /* and from the outer end */
+
+struct symbols {
+	Dwfl *dwfl;
+	/* Of the unwinding going on. */
+	const struct bed_frame *frame;
+	symbols_read *read;
+	void *arg;
+	unsigned n;
+	struct {
+		uint64_t pc;
+		bool exact; /* pc is the instruction itself, not a return address */
+	} pc[FRAMES_MAX];
+};
+
+/* Debug information is in the image or nowhere: never search disks or servers for it. */
+static int
+no_debuginfo(Dwfl_Module *mod, void **data, const char *name, Dwarf_Addr base, const char *file,
+    const char *link, GElf_Word crc, char **found)
+{
+	(void)mod, (void)data, (void)name, (void)base, (void)file, (void)link, (void)crc,
+	    (void)found;
+	return -1;
+}
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = no_debuginfo,
+	.section_address = dwfl_offline_section_address,
+};
+
+/* libdwfl takes a descriptor and closes it: give it a copy of the mapping. */
+static int
+image_fd(const struct image *im)
+{
+	size_t done = 0;
+	ssize_t n;
+	int fd = memfd_create("uvmbed-symbols", MFD_CLOEXEC);
+
+	while (fd != -1 && done < im->bytes) {
+		n = write(fd, im->map + done, im->bytes - done);
+		if (n <= 0) {
+			close(fd);
+			return -1;
+		}
+		done += (size_t)n;
+	}
+	return fd;
+}
+
+struct symbols *
+symbols_open(const struct image *im)
+{
+	struct symbols *s = calloc(1, sizeof(*s));
+	int fd;
+
+	if (s == NULL)
+		return NULL;
+	fd = image_fd(im);
+	s->dwfl = fd == -1 ? NULL : dwfl_begin(&callbacks);
+	if (s->dwfl != NULL) {
+		dwfl_report_begin(s->dwfl);
+		/* Takes the descriptor over unless it fails. */
+		if (dwfl_report_elf(s->dwfl, "guest", "guest", fd, 0, true) != NULL)
+			fd = -1;
+		if (dwfl_report_end(s->dwfl, NULL, NULL) == 0 && fd == -1)
+			return s;
+	}
+	if (fd != -1)
+		close(fd);
+	symbols_close(s);
+	return NULL;
+}
+
+void
+symbols_close(struct symbols *s)
+{
+	if (s == NULL)
+		return;
+	dwfl_end(s->dwfl);
+	free(s);
+}
+
+static void
+print_line(Dwfl_Module *mod, FILE *out, uint64_t pc)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(mod, pc);
+	const char *file;
+	int number;
+
+	file = line == NULL ? NULL : dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+	if (file != NULL)
+		fprintf(out, "  %s:%d", strncmp(file, "./", 2) == 0 ? file + 2 : file, number);
+}
+
+static void
+print_at(struct symbols *s, FILE *out, uint64_t pc, uint64_t shown)
+{
+	Dwfl_Module *mod = s == NULL ? NULL : dwfl_addrmodule(s->dwfl, pc);
+	const char *name;
+	GElf_Off off;
+	GElf_Sym sym;
+
+	name = mod == NULL ? NULL : dwfl_module_addrinfo(mod, pc, &off, &sym, NULL, NULL, NULL);
+	if (name == NULL) {
+		fprintf(out, "%#" PRIx64 "%s", shown,
+		    s == NULL ? " (no symbols)" : " (not in the image's code)");
+		return;
+	}
+	fprintf(out, "%s+%#" PRIx64, name, (uint64_t)off + (shown - pc));
+	print_line(mod, out, pc);
+}
+
+void
+symbols_print(struct symbols *s, FILE *out, uint64_t pc)
+{
+	print_at(s, out, pc, pc);
+}
+
+/* Functions inlined at pc, innermost first. */
+static void
+print_inlined(struct symbols *s, FILE *out, uint64_t pc)
+{
+	Dwfl_Module *mod = dwfl_addrmodule(s->dwfl, pc);
+	Dwarf_Die *cu, *scopes = NULL;
+	Dwarf_Addr bias;
+	int n;
+
+	cu = mod == NULL ? NULL : dwfl_module_addrdie(mod, pc, &bias);
+	n = cu == NULL ? 0 : dwarf_getscopes(cu, pc - bias, &scopes);
+	for (int i = 0; i < n; i++) {
+		int tag = dwarf_tag(&scopes[i]);
+		const char *name = dwarf_diename(&scopes[i]);
+
+		if (tag == DW_TAG_subprogram)
+			break;
+		if (tag == DW_TAG_inlined_subroutine && name != NULL)
+			fprintf(out, "          in %s, inlined\n", name);
+	}
+	free(scopes);
+}
+
+static pid_t
+next_thread(Dwfl *dwfl, void *arg, void **thread)
+{
+	(void)dwfl;
+	if (*thread != NULL)
+		return 0;
+	*thread = arg;
+	return 1;
+}
+
+static bool
+memory_read(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
+{
+	struct symbols *s = arg;
+
+	(void)dwfl;
+	return s->read(s->arg, addr, result);
+}
+
+/* In the order DWARF numbers them. */
+static bool
+initial_registers(Dwfl_Thread *thread, void *arg)
+{
+	const struct bed_frame *f = ((struct symbols *)arg)->frame;
+	const Dwarf_Word regs[] = { f->rax, f->rdx, f->rcx, f->rbx, f->rsi, f->rdi, f->rbp, f->rsp,
+		f->r8, f->r9, f->r10, f->r11, f->r12, f->r13, f->r14, f->r15, f->rip };
+
+	return dwfl_thread_state_registers(thread, 0, sizeof(regs) / sizeof(regs[0]), regs);
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {
+	.next_thread = next_thread,
+	.memory_read = memory_read,
+	.set_initial_registers = initial_registers,
+};
+
+static int
+take_frame(Dwfl_Frame *state, void *arg)
+{
+	struct symbols *s = arg;
+	Dwarf_Addr pc;
+	bool activation;
+
+	if (!dwfl_frame_pc(state, &pc, &activation) || pc < BED_IMAGE_BASE)
+		return DWARF_CB_ABORT;
+	s->pc[s->n].pc = pc;
+	s->pc[s->n].exact = activation || s->n == 0;
+	return ++s->n < FRAMES_MAX ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
+static void
+print_frame(struct symbols *s, FILE *out, unsigned i, unsigned same)
+{
+	uint64_t shown = s->pc[i].pc, pc = s->pc[i].exact ? shown : shown - 1;
+
+	print_inlined(s, out, pc);
+	fprintf(out, "    #%-3u  ", i);
+	print_at(s, out, pc, shown);
+	if (same > 1)
+		fprintf(out, "  (%u times)", same);
+	fputc('\n', out);
+}
+
+/* Equal neighbours become one line; of many lines the middle is left out. */
+static void
+print_frames(struct symbols *s, FILE *out)
+{
+	unsigned lines = 0, line = 0, same;
+
+	for (unsigned i = 0; i < s->n; i++)
+		lines += i == 0 || s->pc[i].pc != s->pc[i - 1].pc;
+	for (unsigned i = 0; i < s->n; i += same, line++) {
+		for (same = 1; i + same < s->n && s->pc[i + same].pc == s->pc[i].pc; same++)
+			;
+		if (line == SHOW_FIRST && lines > SHOW_FIRST + SHOW_LAST)
+			fprintf(out, "    ...   %u more\n", lines - SHOW_FIRST - SHOW_LAST);
+		if (line < SHOW_FIRST || line + SHOW_LAST >= lines)
+			print_frame(s, out, i, same);
+	}
+	if (s->n == FRAMES_MAX)
+		fprintf(out, "    ...   cut after %d frames\n", FRAMES_MAX);
+}
+
+void
+symbols_backtrace(
+    struct symbols *s, FILE *out, const struct bed_frame *frame, symbols_read *read, void *arg)
+{
+	if (s == NULL) {
+		fprintf(out, "    none: the image's debug information cannot be read\n");
+		return;
+	}
+	s->frame = frame;
+	s->read = read;
+	s->arg = arg;
+	s->n = 0;
+	/* A second time on the same image fails, harmlessly: it is attached already. */
+	dwfl_attach_state(s->dwfl, NULL, 1, &thread_callbacks, s);
+	dwfl_getthread_frames(s->dwfl, 1, take_frame, s);
+	if (s->n == 0) {
+		s->pc[0].pc = frame->rip;
+		s->pc[0].exact = true;
+		s->n = 1;
+	}
+	print_frames(s, out);
+}
