@@ -45,7 +45,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
-        check-clang check-format check-image check-bench check-stock stock-shell .FORCE
+        check-clang check-format check-image check-bench check-stock check-stock-self stock-shell .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
@@ -76,6 +76,10 @@ check-stock:
 	$(Q).ci/prereq stock $(O)
 	$(Q)$(MAKE) --no-print-directory all $(O)/tests/bed
 	$(Q)tests/stock/run $(O)
+#: make check-stock-self   what goes wrong with that machine is noticed
+check-stock-self:
+	$(Q).ci/prereq stock $(O)
+	$(Q)tests/stock/selftest $(O)
 #: make stock-shell   a shell on that kernel, with this build in it (NPT=0: nested paging off)
 stock-shell:
 	$(Q).ci/prereq stock $(O)
@@ -174,10 +178,10 @@ $(O)/tests/bed: $(call obj,host,$(BED_C)) $(O)/libuvmbed.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ -lcriterion $(LIBS)
-$(O)/tests/twin: $(call obj,twin,$(TTWIN_C) $(TWIN_C))
+$(O)/tests/twin: $(call obj,twin,$(TTWIN_C) $(TWIN_C)) guest/twin/twin.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) -o $@ $^ -lcriterion
+	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) -Wl,-T,guest/twin/twin.ld -lcriterion
 $(O)/tests/meta: $(call obj,asan,$(META_C))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -7,6 +7,7 @@
 
 #include <machine/event.h>
 #include <machine/param.h>
+#include "guest/maps.h"
 #include "shared/bootinfo.h"
 #include "shared/calls.h"
 #include "shared/share.h"
@@ -20,7 +21,8 @@ typedef uint64_t call_fn(const uint64_t *arg, uint64_t *result2);
 
 struct call {
 	call_fn *fn; /* NULL: no such call */
-	unsigned nargs;
+	uint8_t nargs;
+	uint8_t nmaps; /* so many leading arguments are map handles */
 };
 extern const struct call call_table[BED_CALL_LIMIT];
 
@@ -31,6 +33,17 @@ call_find(unsigned id, unsigned nargs)
 	const struct call *call = &call_table[id];
 
 	return id < BED_CALL_LIMIT && call->fn != NULL && call->nargs == nargs ? call : NULL;
+}
+
+/* Every map handle among the arguments names a map. */
+static inline bool
+call_maps_good(const struct call *call, const uint64_t *arg)
+{
+	for (unsigned i = 0; i < call->nmaps; i++) {
+		if (!map_known(arg[i]))
+			return false;
+	}
+	return true;
 }
 
 static inline uint64_t

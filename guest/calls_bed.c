@@ -61,7 +61,7 @@ run_op(struct bed_op *ops, uint64_t at)
 	if (call == NULL || op->call == BED_CALL_batch)
 		return false;
 	arg = resolve(ops, at, copy);
-	if (arg == NULL)
+	if (arg == NULL || !call_maps_good(call, arg))
 		return false;
 	op->result = call_run(call, op->call, arg, &op->result2);
 	return true;

@@ -43,7 +43,7 @@ static uint64_t __attribute__((__noinline__)) recurse(uint64_t depth)
 uint64_t
 call_die_stack(const uint64_t *arg __unused_arg, uint64_t *result2 __unused_arg)
 {
-	return recurse(UINT64_MAX);
+	return recurse(UINT64_MAX) + 1; /* not a tail call: it is to be seen in the backtrace */
 }
 
 uint64_t

@@ -11,6 +11,7 @@
 #include "pmap.h"
 #include "uvm/uvm_extern.h"
 #include "uvm/uvm_page.h"
+#include "uvm/uvm_pmemrange.h"
 
 void kernel_main(paddr_t bootinfo) __noreturn; /* entry.asm */
 
@@ -40,6 +41,11 @@ kernel_main(paddr_t bootinfo)
 	memory_init();
 	uvm_init(boot);
 	map_register(kernel_map);
+	map_register(kmem_map);
+	map_register(exec_map);
+	map_register(phys_map);
+	if (thread_create(uvm_pageout, NULL, "pagedaemon", NULL) != 0)
+		panic("no thread for the page daemon");
 	cold = false;
 	worker_start();
 }

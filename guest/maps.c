@@ -2,10 +2,9 @@
 /*
  * The table of map handles (guest/maps.h).
  */
-#include <machine/assert.h>
 #include "guest/maps.h"
 
-static struct vm_map *bed_map[MAPS_MAX];
+struct vm_map *bed_map[MAPS_MAX];
 
 uint64_t
 map_register(struct vm_map *map)
@@ -19,10 +18,8 @@ map_register(struct vm_map *map)
 	return handle;
 }
 
-struct vm_map *
-map_of(uint64_t handle)
+void
+map_forget(uint64_t handle)
 {
-	if (handle >= MAPS_MAX || bed_map[handle] == NULL)
-		panic("call with unknown map handle %lu", handle);
-	return bed_map[handle];
+	bed_map[handle] = NULL;
 }

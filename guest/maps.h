@@ -13,7 +13,22 @@ struct vm_map;
 
 /* A handle for the map; the first one given is BED_MAP_KERNEL. MAPS_MAX: no handle is free. */
 uint64_t map_register(struct vm_map *);
-/* The map of a handle; panics if there is none. */
-struct vm_map *map_of(uint64_t handle);
+/* The handle means nothing from now on, until it is given out again. */
+void map_forget(uint64_t handle);
+
+extern struct vm_map *bed_map[MAPS_MAX];
+
+static inline bool
+map_known(uint64_t handle)
+{
+	return handle < MAPS_MAX && bed_map[handle] != NULL;
+}
+
+/* The map of a known handle. */
+static inline struct vm_map *
+map_of(uint64_t handle)
+{
+	return bed_map[handle];
+}
 
 #endif

@@ -6,14 +6,30 @@
  *
  * Order that callers rely on: pmap_kremove() and pmap_remove() return only after the entries are clear
  * and no CPU can hold a stale translation; only then may pages or addresses be used again.
+ *
+ * Addresses given here lie in kernel_map, [VM_MIN_KERNEL_ADDRESS, VM_MIN_KERNEL_ADDRESS + boot.kva_size),
+ * but for pmap_extract(), which takes any. Two CPUs may work on different addresses at the same time;
+ * whoever owns an address (its map entry) keeps others from it.
+ *
+ * Leaf entries, by how they were made (shared/paging.h names the bits):
+ *	pmap_kenter_pa, pmap_kenter_run	P G, W if PROT_WRITE, NX unless PROT_EXEC
+ *	pmap_enter, pmap_enter_run	the same and SW_M; SW_W if PMAP_WIRED
+ * A and D are never set by software. Entries above the leaves: P W NX.
  */
 #ifndef PMAP_H
 #define PMAP_H
 
+#include <machine/lock.h>
 #include <machine/mmu.h>
 #include <machine/param.h>
 
 struct vm_page;
+
+/* An L1 table, as the tables above it say. */
+struct pmap_l1 {
+	uint32_t pl_frame; /* its page frame; 0: there is none */
+	uint32_t pl_used;  /* present leaves in it */
+};
 
 struct pmap {
 	paddr_t pm_root; /* the L4 table */
@@ -21,6 +37,14 @@ struct pmap {
 	uint64_t pm_resident; /* leaf entries present, pmap_enter and pmap_kenter_pa together */
 	uint64_t pm_wired;    /* of these, with PTE_SW_W */
 	uint64_t pm_ptps;     /* table pages below the L4, of kernel_map's part */
+	vaddr_t pm_end;       /* tables exist for all of [VM_MIN_KERNEL_ADDRESS, pm_end) */
+	vaddr_t pm_limit;     /* end of kernel_map's address space */
+	paddr_t pm_pool,
+	    pm_poolend; /* table pages not used yet: zero bytes; used ones never return */
+	/* For each 2 MiB of kernel_map, so that an operation reaches a table in one step. */
+	struct pmap_l1 *pm_l1;
+	struct mutex
+	    pm_mtx; /* guards growth: pm_ptps, pm_end, pm_pool and entries above the leaves */
 };
 typedef struct pmap *pmap_t;
 
@@ -31,22 +55,50 @@ extern struct pmap kernel_pmap_store;
 #define PMAP_CANFAIL 0x20
 
 struct bed_bootinfo;
+/* Takes over the tables the VMM made. Costs nothing that grows with RAM. */
 void pmap_bootstrap(const struct bed_bootinfo *);
+/* Called once by uvm_page_init(): zeroed memory for pm_l1, of that many bytes. */
+vsize_t pmap_steal_size(void);
+void pmap_steal(void *);
 
-int pmap_kenter_pa(vaddr_t, paddr_t, vm_prot_t); /* 0 or ENOMEM (no table page) */
+/* 0, ENOMEM (no table page) or EINVAL (not an address of kernel_map). */
+int pmap_kenter_pa(vaddr_t, paddr_t, vm_prot_t);
 /* n pages at once: va.. gets the pages of the array, in order. All or nothing. */
 int pmap_kenter_range(vaddr_t, struct vm_page *const *, unsigned n, vm_prot_t);
 void pmap_kremove(vaddr_t, vsize_t);
 
-int pmap_enter(pmap_t, vaddr_t, paddr_t, vm_prot_t, int flags); /* 0 or ENOMEM */
+/* As pmap_kenter_pa; a page that is not PHYS_TO_VM_PAGE's is mapped unmanaged. */
+int pmap_enter(pmap_t, vaddr_t, paddr_t, vm_prot_t, int flags);
 void pmap_remove(pmap_t, vaddr_t start, vaddr_t end);
 void pmap_protect(pmap_t, vaddr_t start, vaddr_t end, vm_prot_t); /* only takes rights away */
 void pmap_unwire(pmap_t, vaddr_t);
-bool pmap_extract(pmap_t, vaddr_t, paddr_t *);	     /* direct map and 2 MiB leaves too */
-void pmap_page_protect(struct vm_page *, vm_prot_t); /* PROT_NONE: remove every mapping */
+bool pmap_extract(pmap_t, vaddr_t, paddr_t *); /* direct map and large leaves too */
 
-/* Make tables so that [VM_MIN_KERNEL_ADDRESS, result) can be entered without needing one; the new end
- * (a multiple of 2 MiB), or 0 when table pages run out: then nothing was taken. Monotone. */
+/*
+ * n physically contiguous pages at pa to n pages at va, below pm_end (grow first), none of them mapped.
+ * pmap_enter_run() is for pages already in kernel_object at offset va - VM_MIN_KERNEL_ADDRESS: from that
+ * their reverse mapping is found.
+ */
+void pmap_enter_run(vaddr_t, paddr_t, unsigned n, vm_prot_t, int flags);
+void pmap_kenter_run(vaddr_t, paddr_t, unsigned n, vm_prot_t);
+
+/*
+ * By page: all managed mappings of it. A kernel page has one, so its address is found without a list:
+ * by the page's place in kernel_object, else by vm_page.pv_va; a page that was entered twice
+ * (PG_PMAPMULTI) costs a search of all tables.
+ */
+void pmap_page_protect(struct vm_page *, vm_prot_t); /* PROT_NONE: remove every mapping */
+bool pmap_is_modified(struct vm_page *); /* D of its present mappings; removal forgets it */
+bool pmap_is_referenced(struct vm_page *);
+bool pmap_clear_modify(struct vm_page *); /* was it set? */
+bool pmap_clear_reference(struct vm_page *);
+void pmap_zero_page(struct vm_page *);
+
+/*
+ * Make tables so that [VM_MIN_KERNEL_ADDRESS, result) can be entered without needing one; the new end
+ * (a multiple of 2 MiB), or 0 when table pages run out or the address is beyond kernel_map: then nothing
+ * was taken. Monotone: an end already reached is returned as it is.
+ */
 vaddr_t pmap_growkernel(vaddr_t);
 
 /* Deferred work would be shipped here; every call above is synchronous, so it only marks the point. */

@@ -15,7 +15,7 @@ run_slot(struct bed_slot *slot)
 	const struct call *call = call_find(slot->call, slot->nargs);
 	struct thread *self = curthread;
 
-	if (unlikely(call == NULL)) {
+	if (unlikely(call == NULL || !call_maps_good(call, slot->arg))) {
 		slot->state = BED_SLOT_REFUSED;
 		return;
 	}

@@ -20,6 +20,9 @@ enum bed_kind {
 	A_FLAGS,
 	A_PROT,
 	A_VAL,
+	A_KV, /* km_alloc(9) modes: enum bed_modes */
+	A_KP,
+	A_KD,
 	R_VOID,
 	R_VA,
 	R_PA,
@@ -29,7 +32,8 @@ enum bed_kind {
 };
 
 /* Map handles known from boot: constant, name in the guest, handle. */
-#define BED_MAPS(X) X(KERNEL, kernel_map, 0)
+#define BED_MAPS(X) \
+	X(KERNEL, kernel_map, 0) X(KMEM, kmem_map, 1) X(EXEC, exec_map, 2) X(PHYS, phys_map, 3)
 
 enum bed_map {
 #define X(upper, name, handle) BED_MAP_##upper = handle,
@@ -37,28 +41,46 @@ enum bed_map {
 #undef X
 };
 
-/*
- * Words for A_FLAGS arguments: uvm_km_kmemalloc's UVM_KMF_* and pmap_enter's PMAP_* by value. The two
- * sets overlap in no word, so a trace can use both.
- */
-#define BED_FLAG_WORDS(X) \
-	X(wired, 0x10) \
-	X(pmcanfail, 0x20)
-
-/* The modes of km_alloc(9); a call names one by its place here, from 0. */
+/* Modes of km_alloc(9) in the order of their handles; the constants are kv_any, kp_dirty, ... in the guest. */
 #define BED_KV_MODES(X) X(any) X(intrsafe) X(page) X(exec)
 #define BED_KP_MODES(X) X(dirty) X(zero) X(dma) X(dma_contig) X(dma_zero) X(pageable) X(none)
 #define BED_KD_MODES(X) X(waitok) X(nowait) X(trylock)
 
+enum bed_modes {
 #define X(name) BED_KV_##name,
-enum bed_kv { BED_KV_MODES(X) BED_KV_LIMIT };
+	BED_KV_MODES(X) BED_KV_LIMIT,
 #undef X
 #define X(name) BED_KP_##name,
-enum bed_kp { BED_KP_MODES(X) BED_KP_LIMIT };
+	BED_KP_first = -1,
+	BED_KP_MODES(X) BED_KP_LIMIT,
 #undef X
 #define X(name) BED_KD_##name,
-enum bed_kd { BED_KD_MODES(X) BED_KD_LIMIT };
+	BED_KD_first = -1,
+	BED_KD_MODES(X) BED_KD_LIMIT,
 #undef X
+};
+
+/*
+ * Words for A_FLAGS arguments, by value: UVM_KMF_* of uvm_km_kmemalloc(), UVM_FLAG_* of uvm_map(),
+ * VM_MAP_* of uvm_km_suballoc(), PMAP_* of pmap_enter(). One word means one set; their bits overlap.
+ */
+#define BED_FLAG_WORDS(X)    \
+	X(nowait, 0x1)       \
+	X(valloc, 0x2)       \
+	X(canfail, 0x4)      \
+	X(zero, 0x8)         \
+	X(trylock, 0x100000) \
+	X(fixed, 0x10000)    \
+	X(nomerge, 0x40000)  \
+	X(hole, 0x200000)    \
+	X(query, 0x400000)   \
+	X(nofault, 0x800000) \
+	X(unmap, 0x1000000)  \
+	X(pageable, 0x1)     \
+	X(intrsafe, 0x2)     \
+	X(guardpages, 0x20)  \
+	X(wired, 0x10)       \
+	X(pmcanfail, 0x20)
 
 /* PROT_* as every Unix has them; guest and host must agree. */
 #define BED_PROT_NONE  0

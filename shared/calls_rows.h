@@ -14,6 +14,10 @@
 	BED_ROW(id, name, r, 5, text, k1, n1, k2, n2, k3, n3, k4, n4, k5, n5)
 #define CALL6(id, name, r, k1, n1, k2, n2, k3, n3, k4, n4, k5, n5, k6, n6, text) \
 	BED_ROW(id, name, r, 6, text, k1, n1, k2, n2, k3, n3, k4, n4, k5, n5, k6, n6)
+#define CALL10(id, name, r, k1, n1, k2, n2, k3, n3, k4, n4, k5, n5, k6, n6, k7, n7, k8, n8, k9,    \
+    n9, k10, n10, text)                                                                            \
+	BED_ROW(id, name, r, 10, text, k1, n1, k2, n2, k3, n3, k4, n4, k5, n5, k6, n6, k7, n7, k8, \
+	    n8, k9, n9, k10, n10)
 #include "calls.def"
 #undef CALL0
 #undef CALL1
@@ -22,3 +26,4 @@
 #undef CALL4
 #undef CALL5
 #undef CALL6
+#undef CALL10

@@ -151,4 +151,15 @@ rw_exit(struct rwlock *rw)
 		rw_exit_slow(rw);
 }
 
+/* The same when it is known to be held for writing. */
+static inline void
+rw_exit_write(struct rwlock *rw)
+{
+	KASSERT(rw_write_held(rw));
+	EVENT(UNLOCK, rw, LOCK_WRITE, 0);
+	if (unlikely(!__sync_bool_compare_and_swap(
+		&rw->rwl_owner, (uintptr_t)curcpu()->ci_curthread | RWLOCK_WRLOCK, 0)))
+		rw_exit_slow(rw);
+}
+
 #endif

@@ -55,6 +55,26 @@ tlb_invlpg(vaddr_t va)
 	EVENT(INVLPG, va, begin, 0);
 }
 
+/* n > 0 pages from va on. */
+static inline void
+tlb_invlpg_range(vaddr_t va, uint64_t n)
+{
+#ifdef BED_CHECKED_BUILD
+	for (; n != 0; n--, va += BED_PAGE_SIZE)
+		tlb_invlpg(va);
+#else
+	COUNT(invlpg, n);
+	for (; n >= 4; n -= 4, va += 4 * BED_PAGE_SIZE)
+		__asm__ volatile("invlpg (%0)\n\t"
+				 "invlpg 0x1000(%0)\n\t"
+				 "invlpg 0x2000(%0)\n\t"
+				 "invlpg 0x3000(%0)" ::"r"(va)
+				 : "memory");
+	for (; n != 0; n--, va += BED_PAGE_SIZE)
+		__asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
+#endif
+}
+
 /* Everything on this CPU, global entries and paging-structure caches too: toggle CR4.PGE. */
 void tlb_flush_full(void);
 

@@ -56,6 +56,10 @@ typedef int boolean_t;
 #define likely(x)      __builtin_expect(!!(x), 1)
 #define unlikely(x)    __builtin_expect(!!(x), 0)
 #define __noreturn     __attribute__((__noreturn__))
+#define __noinline     __attribute__((__noinline__))
+#ifndef __always_inline /* glibc has it, where the host includes this */
+#define __always_inline inline __attribute__((__always_inline__))
+#endif
 #define __unused_arg   __attribute__((__unused__))
 #define __printf(f, a) __attribute__((__format__(__printf__, f, a)))
 

@@ -145,6 +145,9 @@ bed_call_start(struct bed *bed, enum bed_call_id id, const uint64_t *args, unsig
 	if (nargs > BED_ARGS_MAX)
 		return bed_fail(err, BED_E_USAGE, "call %u with %u arguments, more than %d", id,
 		    nargs, BED_ARGS_MAX);
+	if ((unsigned)id > UINT16_MAX)
+		return bed_fail(err, BED_E_USAGE, "call %u: no call has an id of %d or more", id,
+		    BED_CALL_LIMIT);
 	if (!find_slot(bed, &i, err))
 		return false;
 	s = &bed->share->slot[i];

@@ -18,6 +18,10 @@
 #define STUB_TYPE_A_PROT  uint64_t
 #define STUB_TYPE_A_VAL   uint64_t
 
+#define STUB_TYPE_A_KV uint64_t
+#define STUB_TYPE_A_KP uint64_t
+#define STUB_TYPE_A_KD uint64_t
+
 #define STUB_ARG_A_MAP(x)   x
 #define STUB_ARG_A_VA(x)    x.v
 #define STUB_ARG_A_PA(x)    x.v
@@ -27,6 +31,9 @@
 #define STUB_ARG_A_FLAGS(x) x
 #define STUB_ARG_A_PROT(x)  x
 #define STUB_ARG_A_VAL(x)   x
+#define STUB_ARG_A_KV(x)    x
+#define STUB_ARG_A_KP(x)    x
+#define STUB_ARG_A_KD(x)    x
 
 #define STUB_TYPE_R_VOID void
 #define STUB_TYPE_R_VA   gva_t
@@ -49,6 +56,11 @@
 #define STUB_PARAMS_4(k, n, ...) , STUB_TYPE_##k n STUB_PARAMS_3(__VA_ARGS__)
 #define STUB_PARAMS_5(k, n, ...) , STUB_TYPE_##k n STUB_PARAMS_4(__VA_ARGS__)
 #define STUB_PARAMS_6(k, n, ...) , STUB_TYPE_##k n STUB_PARAMS_5(__VA_ARGS__)
+
+#define STUB_PARAMS_7(k, n, ...)  , STUB_TYPE_##k n STUB_PARAMS_6(__VA_ARGS__)
+#define STUB_PARAMS_8(k, n, ...)  , STUB_TYPE_##k n STUB_PARAMS_7(__VA_ARGS__)
+#define STUB_PARAMS_9(k, n, ...)  , STUB_TYPE_##k n STUB_PARAMS_8(__VA_ARGS__)
+#define STUB_PARAMS_10(k, n, ...) , STUB_TYPE_##k n STUB_PARAMS_9(__VA_ARGS__)
 
 #define STUB_ARGS_0(...)       0
 #define STUB_ARGS_1(k, n)      STUB_ARG_##k(n)

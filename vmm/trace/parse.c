@@ -166,6 +166,12 @@ kind_text(enum bed_kind kind)
 		return "a protection such as rw-";
 	case A_FLAGS:
 		return "flags: 0, a number, or words joined by |";
+	case A_KV:
+		return "a mode: any, intrsafe, page or exec";
+	case A_KP:
+		return "a mode: dirty, zero, dma, dma_contig, dma_zero, pageable or none";
+	case A_KD:
+		return "a mode: waitok, nowait or trylock";
 	case A_SIZE:
 		return "a size such as 3p, 64k or 0x1000";
 	default:

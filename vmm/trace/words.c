@@ -43,6 +43,11 @@ static const struct call_shape shapes[BED_CALL_LIMIT] = {
 	{                                    \
 #b, #d, #f, #h, #j           \
 	}
+#define PAIRS10(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t) \
+	{ a, c, e, g, i, k, m, o, q, s },                                   \
+	{                                                                   \
+#b, #d, #f, #h, #j, #l, #n, #p, #r, #t                      \
+	}
 #define PAIRS6(a, b, c, d, e, f, g, h, i, j, k, l) \
 	{ a, c, e, g, i, k },                      \
 	{                                          \
@@ -196,6 +201,9 @@ trace_number(const char *token, enum bed_kind kind, uint64_t *value)
 		return true;
 	switch (kind) {
 	case A_MAP:
+	case A_KV:
+	case A_KP:
+	case A_KD:
 		return word_value(token, strlen(token), kind, value);
 	case A_FLAGS:
 		return flags_value(token, value);
@@ -206,36 +214,17 @@ trace_number(const char *token, enum bed_kind kind, uint64_t *value)
 	}
 }
 
-static bool
-flags_token(char *token, size_t size, uint64_t value)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < NWORDS && value != 0; i++) {
-		if (words[i].kind != A_FLAGS || (value & words[i].value) != words[i].value)
-			continue;
-		used += (size_t)snprintf(
-		    token + used, size - used, "%s%s", used ? "|" : "", words[i].word);
-		if (used >= size)
-			return false;
-		value &= ~words[i].value;
-	}
-	return value == 0 && used > 0;
-}
-
 void
 trace_token(char *token, size_t size, enum bed_kind kind, uint64_t value)
 {
-	if (kind == A_MAP) {
+	if (kind != A_FLAGS) {
 		for (size_t i = 0; i < NWORDS; i++) {
-			if (words[i].kind == A_MAP && words[i].value == value) {
+			if (words[i].kind == kind && words[i].value == value) {
 				snprintf(token, size, "%s", words[i].word);
 				return;
 			}
 		}
 	}
-	if (kind == A_FLAGS && flags_token(token, size, value))
-		return;
 	if (kind == A_PROT && value < 8) {
 		snprintf(token, size, "%c%c%c", value & 1 ? 'r' : '-', value & 2 ? 'w' : '-',
 		    value & 4 ? 'x' : '-');

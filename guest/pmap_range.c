@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Leaf entries by address: enter, remove, narrow. The loops here are the hot path of every allocation
+ * and every free: one descent and one update of the counters per table, then a few instructions a page.
+ */
+#include <machine/assert.h>
+
+#include "pmap_page.h"
+#include "pmap_table.h"
+#include "uvm/uvm_page.h"
+
+/* Account for entries of one L1 table: `set` more present ones, `wired` more wired ones. */
+static inline void
+count_leaves(struct pmap_l1 *l1, uint64_t set, uint64_t wired)
+{
+	pmap_t pm = pmap_kernel();
+
+	__atomic_fetch_add(&l1->pl_used, (uint32_t)set, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&pm->pm_resident, set, __ATOMIC_RELAXED);
+	if (wired != 0)
+		__atomic_fetch_add(&pm->pm_wired, wired, __ATOMIC_RELAXED);
+}
+
+static inline vaddr_t
+table_end(vaddr_t va, vaddr_t end)
+{
+	vaddr_t next = (va | (L1_SPAN - 1)) + 1;
+
+	return next - va < end - va ? next : end;
+}
+
+static inline void
+set_leaf(pt_entry_t *pte, pt_entry_t new)
+{
+	KASSERT(!(pte_get(pte) & PTE_P));
+	pte_set(pte, new);
+}
+
+static void __attribute__((__noinline__, __cold__))
+no_table(vaddr_t va)
+{
+	panic("pmap: no table for 0x%lx (pm_end 0x%lx)", va, pmap_kernel()->pm_end);
+}
+
+static inline void
+set_run(vaddr_t va, uint64_t n, pt_entry_t new)
+{
+	vaddr_t end = va + n * PAGE_SIZE, next;
+
+	COUNT(pte_set, n);
+	do {
+		struct pmap_l1 *l1 = pmap_l1(va);
+		pt_entry_t *pte;
+
+		if (unlikely(l1->pl_frame == 0))
+			no_table(va);
+		pte = pmap_l1_leaf(l1, va);
+		next = table_end(va, end);
+		n = (next - va) / PAGE_SIZE;
+		count_leaves(l1, n, new &PTE_SW_W ? n : 0);
+		for (; n >= 4; n -= 4, pte += 4, new += 4 * PAGE_SIZE) {
+			set_leaf(&pte[0], new);
+			set_leaf(&pte[1], new + PAGE_SIZE);
+			set_leaf(&pte[2], new + 2 * PAGE_SIZE);
+			set_leaf(&pte[3], new + 3 * PAGE_SIZE);
+		}
+		for (; n != 0; n--, new += PAGE_SIZE)
+			set_leaf(pte++, new);
+		va = next;
+	} while (va != end);
+}
+
+void
+pmap_enter_run(vaddr_t va, paddr_t pa, unsigned n, vm_prot_t prot, int flags)
+{
+	pt_entry_t bits = pmap_leaf_bits(prot) | PTE_SW_M | (flags & PMAP_WIRED ? PTE_SW_W : 0);
+
+	set_run(va, n, pa | bits);
+}
+
+void
+pmap_kenter_run(vaddr_t va, paddr_t pa, unsigned n, vm_prot_t prot)
+{
+	set_run(va, n, pa | pmap_leaf_bits(prot));
+}
+
+static void
+invalidate_one(vaddr_t va)
+{
+	struct pmap_inval iv;
+
+	pmap_inval_init(&iv);
+	pmap_inval_add(&iv, va, 1);
+	pmap_inval_done(&iv);
+}
+
+/*
+ * Store one leaf, whatever was there. A change of frame goes through not-present, so that no two CPUs
+ * ever see the address at two frames.
+ */
+static void
+store_leaf(pt_entry_t *pte, vaddr_t va, pt_entry_t new)
+{
+	pt_entry_t old = pte_get(pte);
+	uint64_t wired =
+	    (new &PTE_SW_W ? 1u : 0u) - (uint64_t)(old & PTE_P && old & PTE_SW_W ? 1 : 0);
+	struct pmap_l1 *l1 = pmap_l1(va);
+
+	if ((old & PTE_P) && ((old ^ new) & PTE_FRAME) != 0) {
+		pte_swap(pte, 0);
+		COUNT(pte_clear, 1);
+		invalidate_one(va);
+		pte_set(pte, new);
+		COUNT(pte_set, 1);
+		count_leaves(l1, 0, wired);
+	} else if (old & PTE_P) {
+		new |= old &(PTE_A | PTE_D);
+		if (old == new)
+			return;
+		pte_swap(pte, new);
+		COUNT(pte_change, 1);
+		if ((old ^ new) & (PTE_W | PTE_NX | PTE_G))
+			invalidate_one(va);
+		count_leaves(l1, 0, wired);
+	} else {
+		pte_set(pte, new);
+		COUNT(pte_set, 1);
+		count_leaves(l1, 1, wired);
+	}
+}
+
+/* The leaf for va, with tables made if need be; NULL with *error set. */
+static pt_entry_t *
+leaf_for(vaddr_t va, int *error)
+{
+	pt_entry_t *pte = pmap_leaf(va);
+
+	if (pte != NULL)
+		return pte;
+	*error = EINVAL;
+	if (!pmap_inside(va))
+		return NULL;
+	*error = ENOMEM;
+	return pmap_make_tables(va) ? pmap_leaf(va) : NULL;
+}
+
+int
+pmap_kenter_pa(vaddr_t va, paddr_t pa, vm_prot_t prot)
+{
+	int error;
+	pt_entry_t *pte = leaf_for(va, &error);
+
+	if (pte == NULL)
+		return error;
+	store_leaf(pte, trunc_page(va), (pa & PTE_FRAME) | pmap_leaf_bits(prot));
+	return 0;
+}
+
+int
+pmap_kenter_range(vaddr_t va, struct vm_page *const *pages, unsigned n, vm_prot_t prot)
+{
+	pt_entry_t bits = pmap_leaf_bits(prot), *pte = NULL;
+	int error;
+
+	/* A table made for a range that then fails stays: it is empty and will be used. */
+	for (unsigned i = 0; i < n; i++) {
+		vaddr_t v = va + i * PAGE_SIZE;
+
+		if ((i == 0 || pt_index(v, 1) == 0) && leaf_for(v, &error) == NULL)
+			return error;
+	}
+	for (unsigned i = 0; i < n; i++, va += PAGE_SIZE) {
+		pte = i == 0 || pt_index(va, 1) == 0 ? pmap_leaf(va) : pte + 1;
+		store_leaf(pte, va, VM_PAGE_TO_PHYS(pages[i]) | bits);
+	}
+	return 0;
+}
+
+int
+pmap_enter(pmap_t pm __unused_arg, vaddr_t va, paddr_t pa, vm_prot_t prot, int flags)
+{
+	struct vm_page *pg = PHYS_TO_VM_PAGE(pa);
+	int error;
+	pt_entry_t new, *pte = leaf_for(va, &error);
+
+	if (pte == NULL)
+		return error;
+	va = trunc_page(va);
+	new = (pa & PTE_FRAME) | pmap_leaf_bits(prot) | (flags & PMAP_WIRED ? PTE_SW_W : 0);
+	if (pg != NULL) {
+		new |= PTE_SW_M;
+		pmap_page_enter(pg, va);
+	}
+	store_leaf(pte, va, new);
+	return 0;
+}
+
+#ifdef BED_CHECKED_BUILD
+static void
+check_removed(vaddr_t va, pt_entry_t old, bool managed)
+{
+	if (!managed && (old & PTE_SW_M))
+		panic("pmap_kremove: 0x%lx is a managed mapping (pte 0x%lx)", va, old);
+	if (managed && !(old & PTE_SW_M) && PHYS_TO_VM_PAGE(old & PTE_FRAME) != NULL)
+		panic("pmap_remove: 0x%lx is an unmanaged mapping of a managed page (pte 0x%lx)",
+		    va, old);
+}
+#else
+#define check_removed(va, old, managed) ((void)(managed))
+#endif
+
+static inline void
+clear_leaf(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
+{
+	check_removed(va, pte_get(pte), managed);
+	pte_set(pte, 0);
+}
+
+/*
+ * Clear present leaves from *pte on, up to the first that is not present or to `last`. Returns where it
+ * stopped; *wbits: sum of the wired bits. Entries are read, then cleared by a plain store: A or D that a
+ * CPU sets in between is lost, and nobody asks for them after removal.
+ */
+static inline pt_entry_t *
+clear_run(pt_entry_t *pte, const pt_entry_t *last, vaddr_t va __unused_arg, bool managed,
+    uint64_t *wbits)
+{
+	const pt_entry_t both = PTE_P | PTE_SW_W;
+
+	/* What uvm_km_alloc() makes: present and wired throughout. */
+	for (; last - pte >= 4; pte += 4) {
+		if ((pte_get(&pte[0]) & pte_get(&pte[1]) & pte_get(&pte[2]) & pte_get(&pte[3]) &
+			both) != both)
+			break;
+		clear_leaf(&pte[0], va, managed);
+		clear_leaf(&pte[1], va, managed);
+		clear_leaf(&pte[2], va, managed);
+		clear_leaf(&pte[3], va, managed);
+		*wbits += 4 * PTE_SW_W;
+	}
+	for (; pte != last; pte++) {
+		pt_entry_t old = pte_get(pte);
+
+		if (!(old & PTE_P))
+			break;
+		clear_leaf(pte, va, managed);
+		*wbits += old & PTE_SW_W;
+	}
+	return pte;
+}
+
+/*
+ * Clear the present ones of the leaves [pte, last) of one table, the first of which translates va, and
+ * stop early once none is left in the table.
+ */
+static void
+clear_table(struct pmap_l1 *l1, pt_entry_t *pte, const pt_entry_t *last, vaddr_t va, bool managed,
+    struct pmap_inval *iv)
+{
+	uint64_t cleared = 0, wbits = 0, used = l1->pl_used;
+
+	while (pte != last && cleared != used) {
+		pt_entry_t *run = pte;
+		uint64_t n;
+
+		if (!(pte_get(pte) & PTE_P)) {
+			pte++;
+			va += PAGE_SIZE;
+			continue;
+		}
+		pte = clear_run(run, last, va, managed, &wbits);
+		n = (uint64_t)(pte - run);
+		cleared += n;
+		pmap_inval_add(iv, va, n);
+		va += n * PAGE_SIZE;
+	}
+	if (cleared != 0)
+		count_leaves(l1, -cleared, -(wbits / PTE_SW_W));
+}
+
+/* Any range, after the first `done` pages before va have been cleared already. */
+static __attribute__((__noinline__)) void
+remove_sparse(vaddr_t va, vaddr_t end, uint64_t done, bool managed)
+{
+	struct pmap_inval iv;
+	vaddr_t next;
+
+	pmap_inval_init(&iv);
+	if (done != 0)
+		pmap_inval_add(&iv, va - done * PAGE_SIZE, done);
+	for (; va != end; va = next) {
+		struct pmap_l1 *l1 = pmap_l1(va);
+		pt_entry_t *pte;
+
+		next = table_end(va, end);
+		if (l1->pl_used == 0)
+			continue;
+		pte = pmap_l1_leaf(l1, va);
+		clear_table(l1, pte, pte + (next - va) / PAGE_SIZE, va, managed, &iv);
+	}
+	COUNT(pte_clear, iv.pages);
+	pmap_inval_done(&iv);
+}
+
+static void __attribute__((__noinline__, __cold__))
+bad_range(const char *who, vaddr_t va, vaddr_t end)
+{
+	panic("%s: [0x%lx, 0x%lx) is not all kernel_map", who, va, end);
+}
+
+/* Most ranges are of one table and all present: then no list of what to invalidate is needed. */
+static inline void
+remove_range(vaddr_t va, vaddr_t end, bool managed)
+{
+	uint64_t size, n = 0, wbits = 0;
+	struct pmap_l1 *l1;
+
+	va = trunc_page(va);
+	end = round_page(end);
+	size = end - va;
+	if (unlikely(va >= end))
+		return;
+	if (unlikely(!pmap_inside(va) || size > kernel_pmap_store.pm_limit - va))
+		bad_range("pmap_remove", va, end);
+	l1 = pmap_l1(va);
+	if (likely(l1->pl_used != 0)) {
+		pt_entry_t *pte = pmap_l1_leaf(l1, va);
+
+		n = (table_end(va, end) - va) / PAGE_SIZE;
+		n = (uint64_t)(clear_run(pte, pte + n, va, managed, &wbits) - pte);
+		count_leaves(l1, -n, -(wbits / PTE_SW_W));
+	}
+	if (unlikely(n * PAGE_SIZE != size)) {
+		remove_sparse(va + n * PAGE_SIZE, end, n, managed);
+		return;
+	}
+	COUNT(pte_clear, n);
+	if (likely(n <= pmap_flush_threshold))
+		tlb_invlpg_range(va, n);
+	else
+		tlb_flush_full();
+}
+
+void
+pmap_remove(pmap_t pm __unused_arg, vaddr_t start, vaddr_t end)
+{
+	remove_range(start, end, true);
+}
+
+void
+pmap_kremove(vaddr_t va, vsize_t len)
+{
+	remove_range(va, va + len, false);
+}
+
+void
+pmap_protect(pmap_t pm, vaddr_t start, vaddr_t end, vm_prot_t prot)
+{
+	struct pmap_inval iv;
+	pt_entry_t off = prot & PROT_WRITE ? 0 : PTE_W, on = prot & PROT_EXEC ? 0 : PTE_NX;
+	uint64_t changed = 0;
+	vaddr_t va = trunc_page(start);
+
+	if ((prot & PROT_MASK) == PROT_NONE) {
+		pmap_remove(pm, start, end);
+		return;
+	}
+	end = round_page(end);
+	if (va >= end)
+		return;
+	if (unlikely(!pmap_inside(va) || !pmap_inside(end - 1)))
+		bad_range("pmap_protect", va, end);
+	pmap_inval_init(&iv);
+	for (vaddr_t next; va != end; va = next) {
+		pt_entry_t *pte;
+
+		next = table_end(va, end);
+		if (pmap_l1(va)->pl_used == 0)
+			continue;
+		pte = pmap_l1_leaf(pmap_l1(va), va);
+		for (vaddr_t v = va; v != next; v += PAGE_SIZE, pte++) {
+			pt_entry_t old = pte_get(pte);
+
+			if (!(old & PTE_P) || ((old & ~off) | on) == old)
+				continue;
+			pmap_page_narrow(pte, off, on);
+			changed++;
+			pmap_inval_add(&iv, v, 1);
+		}
+	}
+	COUNT(pte_change, changed);
+	pmap_inval_done(&iv);
+}
+
+void
+pmap_unwire(pmap_t pm __unused_arg, vaddr_t va)
+{
+	pt_entry_t *pte = pmap_leaf(va);
+
+	if (pte == NULL || (pte_get(pte) & (PTE_P | PTE_SW_W)) != (PTE_P | PTE_SW_W))
+		return;
+	pmap_page_narrow(pte, PTE_SW_W, 0);
+	COUNT(pte_change, 1);
+	count_leaves(pmap_l1(va), 0, (uint64_t)-1);
+}

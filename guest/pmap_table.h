@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Inside of the pmap: reach a table, make one, and invalidate a batch of addresses. For guest/pmap*.c
+ * only.
+ */
+#ifndef PMAP_TABLE_H
+#define PMAP_TABLE_H
+
+#include "pmap.h"
+
+#define L1_SPAN (PAGE_SIZE * PT_ENTRIES) /* bytes mapped by one L1 table: 2 MiB */
+
+/*
+ * Up to this many pages of a range are invalidated one by one, more by one full flush. An INVLPG costs
+ * 100 to 200 cycles on current CPUs, so 32 of them cost about what a full flush and the refills after it
+ * do. boot.flush_threshold replaces it.
+ */
+#define PMAP_FLUSH_THRESHOLD 32
+extern uint64_t pmap_flush_threshold;
+
+static inline bool
+pmap_inside(vaddr_t va)
+{
+	return va - VM_MIN_KERNEL_ADDRESS < kernel_pmap_store.pm_limit - VM_MIN_KERNEL_ADDRESS;
+}
+
+/* The L1 table for va, an address of kernel_map. */
+static inline struct pmap_l1 *
+pmap_l1(vaddr_t va)
+{
+	return &kernel_pmap_store.pm_l1[(va - VM_MIN_KERNEL_ADDRESS) / L1_SPAN];
+}
+
+/* The leaf for va in the table, which exists. */
+static inline pt_entry_t *
+pmap_l1_leaf(const struct pmap_l1 *l1, vaddr_t va)
+{
+	return (pt_entry_t *)PMAP_DIRECT_MAP(ptoa(l1->pl_frame)) + pt_index(va, 1);
+}
+
+/* Where the leaf for va is or would be; NULL: no table, or not an address of kernel_map. */
+static inline pt_entry_t *
+pmap_leaf(vaddr_t va)
+{
+	if (!pmap_inside(va) || pmap_l1(va)->pl_frame == 0)
+		return NULL;
+	return pmap_l1_leaf(pmap_l1(va), va);
+}
+
+/* Make the tables on the path to va's leaf; false: pool empty, nothing taken. */
+bool pmap_make_tables(vaddr_t va);
+
+static inline pt_entry_t
+pmap_leaf_bits(vm_prot_t prot)
+{
+	return PTE_P | PTE_G | (prot & PROT_WRITE ? PTE_W : 0) | (prot & PROT_EXEC ? 0 : PTE_NX);
+}
+
+/*
+ * Runs of pages whose entries were cleared or narrowed and whose translations must go. pmap_inval_add()
+ * after the stores, pmap_inval_done() before anyone may rely on them.
+ */
+#define PMAP_INVAL_RUNS 16
+
+struct pmap_inval {
+	uint64_t pages; /* added so far */
+	unsigned nrun;
+	struct {
+		vaddr_t va;
+		uint64_t n;
+	} run[PMAP_INVAL_RUNS];
+};
+
+static inline void
+pmap_inval_init(struct pmap_inval *iv)
+{
+	iv->pages = 0;
+	iv->nrun = 0;
+}
+
+void pmap_inval_flush(struct pmap_inval *);
+
+static inline void
+pmap_inval_add(struct pmap_inval *iv, vaddr_t va, uint64_t n)
+{
+	iv->pages += n;
+	if (iv->pages > pmap_flush_threshold)
+		return;
+	if (unlikely(iv->nrun == PMAP_INVAL_RUNS))
+		pmap_inval_flush(iv);
+	iv->run[iv->nrun].va = va;
+	iv->run[iv->nrun++].n = n;
+}
+
+static inline void
+pmap_inval_done(struct pmap_inval *iv)
+{
+	if (iv->pages > pmap_flush_threshold)
+		tlb_flush_full();
+	else if (iv->pages > 0)
+		pmap_inval_flush(iv);
+}
+
+#endif

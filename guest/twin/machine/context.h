@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Kernel threads of the twin: ucontext(3) on stacks of its own.
+ */
+#ifndef TWIN_MACHINE_CONTEXT_H
+#define TWIN_MACHINE_CONTEXT_H
+
+#include <machine/param.h>
+#include <ucontext.h>
+
+#define THREAD_MAX        32
+#define THREAD_STACK_SIZE 0x40000 /* sanitizers want room */
+
+struct context {
+	ucontext_t uc;
+	void (*fn)(void *);
+	void *arg;
+	const void *stack; /* lowest address, for the address sanitizer */
+	size_t size;
+	void *fake; /* the address sanitizer's own stack */
+};
+
+void *context_stack(unsigned index);
+void context_init(struct context *ctx, void *stack_top, void (*fn)(void *), void *arg);
+void context_switch(struct context *from, struct context *to);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Per-CPU data of the twin: the guest's, but for where the CPU finds it.
+ */
+#ifndef TWIN_MACHINE_CPU_H
+#define TWIN_MACHINE_CPU_H
+
+#define curcpu guest_curcpu /* the %gs one, unused here */
+#include "../../machine/cpu.h"
+#undef curcpu
+
+extern __thread struct cpu_info *twin_cpu;
+
+static inline struct cpu_info *
+curcpu(void)
+{
+	return twin_cpu;
+}
+
+#endif

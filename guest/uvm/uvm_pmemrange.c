@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Free physical memory: runs in, runs out. Requests with constraints are uvm_pglist.c.
+ */
+#include "pmap.h"
+
+#include <machine/thread.h>
+
+#include "uvm_pmemrange.h"
+#include "uvm_pmr_tree.h"
+#include "uvm_pmr_priv.h"
+
+struct uvm_pmemrange uvm_pmr;
+
+/* Free pages in a run of this kind have exactly these of the flags that matter. */
+#define STATE_MASK (PQ_INUSE | PG_SINGLE | PG_DIRTY)
+
+static inline uint32_t
+state_of(unsigned kind)
+{
+	return kind == UVM_PMR_MEMTYPE_DIRTY ? PG_DIRTY : 0;
+}
+
+static inline void
+run_size(struct vm_page *run, uint64_t n)
+{
+	run[n - 1].fpgsz = run->fpgsz = (uint32_t)n;
+}
+
+/* A free run joins its tree, and its neighbours of the same kind. */
+static void
+run_insert(struct vm_page *pg, uint64_t n, unsigned kind)
+{
+	struct vm_page **root = &uvm_pmr.tree[kind], *next = pg + n;
+	bool join_next = (next->pg_flags & STATE_MASK) == state_of(kind);
+
+	uvm_pmr.pages[kind] += n;
+	if ((pg[-1].pg_flags & STATE_MASK) == state_of(kind)) {
+		struct vm_page *head = pg - pg[-1].fpgsz;
+
+		n += head->fpgsz;
+		if (join_next) {
+			n += next->fpgsz;
+			pmr_tree_remove(root, next);
+		}
+		run_size(head, n);
+		pmr_tree_resized(head);
+	} else if (join_next) {
+		run_size(pg, n + next->fpgsz);
+		pmr_tree_move(root, next, pg);
+	} else {
+		run_size(pg, n);
+		pmr_tree_insert(root, pg);
+	}
+}
+
+void
+pmr_run_take(struct vm_page *run, unsigned kind, struct vm_page *pg, uint64_t n)
+{
+	uint64_t before = (uint64_t)(pg - run), after = run->fpgsz - before - n;
+	struct vm_page **root = &uvm_pmr.tree[kind];
+
+	uvm_pmr.pages[kind] -= n;
+	if (before == 0 && after == 0) {
+		pmr_tree_remove(root, run);
+	} else if (before == 0) {
+		run_size(pg + n, after);
+		pmr_tree_move(root, run, pg + n);
+	} else {
+		run_size(run, before);
+		pmr_tree_resized(run);
+		if (after != 0) {
+			run_size(pg + n, after);
+			pmr_tree_insert(root, pg + n);
+		}
+	}
+}
+
+void
+uvm_pmr_addrun(struct vm_page *pg, uint64_t n)
+{
+	run_insert(pg, n, UVM_PMR_MEMTYPE_ZERO);
+	uvmexp.free += n;
+}
+
+void
+uvm_pmr_drain(void)
+{
+	struct vm_page *pg;
+
+	while ((pg = uvm_pmr.single) != NULL) {
+		uvm_pmr.single = pg->pageq;
+		pg->pg_flags = PG_DIRTY;
+		run_insert(pg, 1, UVM_PMR_MEMTYPE_DIRTY);
+	}
+	uvm_pmr.nsingle = 0;
+}
+
+static inline void
+mark(struct vm_page *pg, uint64_t n, uint32_t flags)
+{
+	for (; n >= 4; n -= 4, pg += 4) {
+		pg[0].pg_flags = flags;
+		pg[1].pg_flags = flags;
+		pg[2].pg_flags = flags;
+		pg[3].pg_flags = flags;
+	}
+	for (; n != 0; n--, pg++)
+		pg->pg_flags = flags;
+}
+
+void
+pmr_mark_inuse(struct vm_page *pg, uint64_t n, uint32_t flags)
+{
+	for (uint64_t i = 0; i < n; i++)
+		KASSERT(!(pg[i].pg_flags & PQ_INUSE));
+	mark(pg, n, flags);
+}
+
+/*
+ * Which run to cut for up to `want` pages. A request for zeroed pages takes known zeroes in pieces of any
+ * size before it has to zero; any other one leaves them alone unless only they hold a piece that long.
+ */
+static struct vm_page *
+run_choose(unsigned want, bool zero, unsigned *kind)
+{
+	struct vm_page *dirty = uvm_pmr.tree[UVM_PMR_MEMTYPE_DIRTY];
+	struct vm_page *clean = uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO];
+	uint32_t most = pmr_max_of(dirty);
+
+	*kind = UVM_PMR_MEMTYPE_DIRTY;
+	if (clean != NULL && (zero || (most < want && pmr_max_of(clean) > most))) {
+		*kind = UVM_PMR_MEMTYPE_ZERO;
+		dirty = clean;
+		most = clean->pmr_max;
+	}
+	return pmr_tree_highest(dirty, most < want ? most : want);
+}
+
+/* The pages this thread must leave for others. */
+static inline uint64_t
+reserve_for(int flags)
+{
+	if (unlikely(uvmexp.free <= uvmexp.reserve_kernel) && thread_is_pagedaemon(curthread))
+		return 0;
+	return flags & UVM_PGA_USERESERVE ? uvmexp.reserve_pagedaemon : uvmexp.reserve_kernel;
+}
+
+void
+pmr_run_return(struct vm_page *pg, uint64_t n)
+{
+	unsigned kind =
+	    pg->pg_flags & PG_ZERO ? UVM_PMR_MEMTYPE_ZERO : UVM_PMR_MEMTYPE_DIRTY;
+
+	mark(pg, n, state_of(kind));
+	run_insert(pg, n, kind);
+}
+
+/* The last n pages of a run. */
+static inline struct vm_page *
+take_end(struct vm_page *run, unsigned kind, unsigned n)
+{
+	uint32_t left = run->fpgsz - n;
+
+	uvm_pmr.pages[kind] -= n;
+	if (left != 0) {
+		run_size(run, left);
+		pmr_tree_resized(run);
+	} else {
+		pmr_tree_remove(&uvm_pmr.tree[kind], run);
+	}
+	return run + left;
+}
+
+static inline struct vm_page *
+take_pages(unsigned *want, int flags)
+{
+	struct vm_page *pg, *run;
+	unsigned kind;
+
+	if (*want == 1 && uvm_pmr.single != NULL &&
+	    (!(flags & UVM_PGA_ZERO) || uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] == NULL)) {
+		pg = uvm_pmr.single;
+		uvm_pmr.single = pg->pageq;
+		uvm_pmr.nsingle--;
+		pg->pg_flags = PQ_INUSE;
+		return pg;
+	}
+	if (uvm_pmr.tree[UVM_PMR_MEMTYPE_DIRTY] == NULL && uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] == NULL)
+		uvm_pmr_drain();
+	run = run_choose(*want, flags & UVM_PGA_ZERO, &kind);
+	if (run->fpgsz < *want)
+		*want = run->fpgsz;
+	pg = take_end(run, kind, *want);
+	pmr_mark_inuse(pg, *want, kind == UVM_PMR_MEMTYPE_ZERO ? PQ_INUSE | PG_ZERO : PQ_INUSE);
+	return pg;
+}
+
+/* One page off the stack: nothing to choose, and no reserve or threshold near. */
+static inline struct vm_page *
+pop_single(int flags)
+{
+	struct vm_page *pg = uvm_pmr.single;
+
+	if (pg == NULL || (flags & UVM_PGA_ZERO) || uvmexp.free <= uvmexp.freemin)
+		return NULL;
+	uvm_pmr.single = pg->pageq;
+	uvm_pmr.nsingle--;
+	uvmexp.free--;
+	pg->pg_flags = PQ_INUSE;
+	return pg;
+}
+
+struct vm_page *
+pmr_take_pages(unsigned *want, int flags)
+{
+	return take_pages(want, flags);
+}
+
+struct vm_page *
+uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
+{
+	struct vm_page *pg = NULL;
+	uint64_t free, reserve;
+
+	mtx_enter(&uvm_pmr.fpageqlock);
+	if (want == 1 && likely((pg = pop_single(flags)) != NULL)) {
+		mtx_leave(&uvm_pmr.fpageqlock);
+		*got = 1;
+		COUNT(page_alloc, 1);
+		EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(pg), 1, 0);
+		return pg;
+	}
+	free = uvmexp.free;
+	reserve = reserve_for(flags);
+	if (likely(free > reserve && want != 0)) {
+		if (unlikely(want > free - reserve))
+			want = (unsigned)(free - reserve);
+		pg = take_pages(&want, flags);
+		uvmexp.free = free - want;
+	}
+	mtx_leave(&uvm_pmr.fpageqlock);
+	if (unlikely(pg == NULL)) {
+		uvm_pagedaemon_wake();
+		return NULL;
+	}
+	*got = want;
+	COUNT(page_alloc, want);
+	EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(pg), want, 0);
+	if (unlikely(free - want < uvmexp.freemin && free >= uvmexp.freemin))
+		uvm_pagedaemon_wake();
+	return pg;
+}
+
+#ifdef BED_CHECKED_BUILD
+static void
+check_freed(const struct vm_page *pg, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t *word = PMAP_DIRECT_MAP(VM_PAGE_TO_PHYS(&pg[i]));
+
+		if (!(pg[i].pg_flags & PQ_INUSE) || pg[i].uobject != NULL)
+			panic("free of page 0x%lx: flags 0x%x, object %p", VM_PAGE_TO_PHYS(&pg[i]),
+			    pg[i].pg_flags, (void *)pg[i].uobject);
+		word[0] = word[PAGE_SIZE / 16] = word[PAGE_SIZE / 8 - 1] = UVM_POISON;
+	}
+}
+#else
+#define check_freed(pg, n) ((void)0)
+#endif
+
+/* Some of the frames of a run that has become free may be what a sleeper waits for. */
+void
+pmr_wake_allocs(paddr_t first, paddr_t last)
+{
+	for (struct uvm_pmalloc *pm = uvm_pmr.allocs; pm != NULL; pm = pm->pm_next) {
+		if (first <= pm->pm_high && pm->pm_low <= last)
+			wakeup(pm);
+	}
+}
+
+void
+uvm_pmr_putrun(struct vm_page *pg, unsigned n)
+{
+	bool wake;
+
+	if (unlikely(!(pg->pg_flags & pg[n - 1].pg_flags & PQ_INUSE)))
+		panic("free of free page 0x%lx (%u pages)", VM_PAGE_TO_PHYS(pg), n);
+	check_freed(pg, n);
+	COUNT(page_free, n);
+	EVENT(PAGE_FREE, VM_PAGE_TO_PHYS(pg), n, 0);
+
+	mtx_enter(&uvm_pmr.fpageqlock);
+	if (n == 1 && uvm_pmr.nsingle < UVM_PMR_SINGLES) {
+		pg->pg_flags = PG_DIRTY | PG_SINGLE;
+		pg->pageq = uvm_pmr.single;
+		uvm_pmr.single = pg;
+		uvm_pmr.nsingle++;
+	} else {
+		mark(pg, n, PG_DIRTY);
+		run_insert(pg, n, UVM_PMR_MEMTYPE_DIRTY);
+	}
+	uvmexp.free += n;
+	wake = uvm_pmr.waiters != 0;
+	uvm_pmr.waiters = 0;
+	if (unlikely(uvm_pmr.allocs != NULL)) {
+		paddr_t frame = atop(VM_PAGE_TO_PHYS(pg));
+
+		pmr_wake_allocs(frame, frame + n - 1);
+	}
+	mtx_leave(&uvm_pmr.fpageqlock);
+	if (unlikely(wake))
+		wakeup(&uvmexp.free);
+}
+
+bool
+uvm_pmr_isfree(const struct vm_page *pg)
+{
+	return !(pg->pg_flags & PQ_INUSE);
+}
+
+/*
+ * The lock is held from the test until this thread is on the queue: a page freed in between is seen by
+ * the test, a page freed after that wakes it.
+ */
+void
+uvm_wait(const char *wmesg)
+{
+	mtx_enter(&uvm_pmr.fpageqlock);
+	if (uvmexp.free > uvmexp.reserve_pagedaemon) {
+		mtx_leave(&uvm_pmr.fpageqlock);
+		return;
+	}
+	pmr_sleep_free(wmesg);
+}
+
+void
+pmr_sleep_free(const char *wmesg)
+{
+	bool daemon = thread_is_pagedaemon(curthread);
+
+	uvm_pmr.waiters++;
+	uvmexp.pagewaits++;
+	sleep_setup(&uvmexp.free, wmesg);
+	mtx_leave(&uvm_pmr.fpageqlock);
+	uvm_pagedaemon_wake();
+	stop_point(STOP_PAGE_WAIT);
+	/* It must not wait for itself: time ends its sleep. */
+	sleep_finish(daemon ? UINT64_C(125000000) : INFSLP, true);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Giving ranges of a map back: uvm_unmap().
+ *
+ * The order, which everybody relies on: page-table entries cleared and every CPU's translation gone, then
+ * pages free, then addresses free. The holes around a range that is being removed are out of the index
+ * until its entries are gone, so nothing is handed out early.
+ */
+#include <machine/event.h>
+#include <machine/thread.h>
+
+#include "pmap.h"
+#include "uvm_fault.h"
+#include "uvm_km.h"
+#include "uvm_map_impl.h"
+#include "uvm_object.h"
+#include "uvm_pmemrange.h"
+
+struct uvm_misuse uvm_misuse;
+#ifdef BED_CHECKED_BUILD
+bool uvm_misuse_panic = true;
+#else
+bool uvm_misuse_panic = false;
+#endif
+
+void
+uvm_map_misuse(uint64_t *counter, const char *what, const struct vm_map *map, vaddr_t start,
+    vaddr_t end)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+	if (uvm_misuse_panic)
+		panic("uvm_unmap: %s: map %s, 0x%llx to 0x%llx", what, map->name,
+		    (unsigned long long)start, (unsigned long long)end);
+}
+
+/* Mappings and pages of [start, end), a part of e; by the kind of e. */
+static inline void
+kill_pages(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	if (unlikely(UVM_ET_ISHOLE(e)))
+		return;
+	if (unlikely((map->flags & VM_MAP_INTRSAFE) != 0)) {
+		uvm_km_pgremove_intrsafe(start, end);
+		return;
+	}
+	if (unlikely(e->wired_count != 0))
+		uvm_fault_unwire_locked(map, start, end);
+	pmap_remove(map->pmap, start, end);
+	if (likely(UVM_ET_ISOBJ(e)))
+		uvm_obj_remove_range(e->object.uvm_obj, start - VM_MIN_KERNEL_ADDRESS,
+		    end - VM_MIN_KERNEL_ADDRESS);
+}
+
+static inline void
+kill_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	kill_pages(map, e, start, end);
+	if (likely(!UVM_ET_ISHOLE(e)))
+		map->size -= end - start;
+}
+
+/* The first entry that ends above va, or the header. */
+static inline struct vm_map_entry *
+first_above(struct vm_map *map, vaddr_t va)
+{
+	struct vm_map_entry *e = uvm_addr_find(&map->addr, va);
+
+	return va < e->end ? e : e->next;
+}
+
+static inline bool
+has_submap(const struct vm_map *map, const struct vm_map_entry *e, vaddr_t end)
+{
+	for (; e != &map->header && e->start < end; e = e->next) {
+		if (UVM_ET_ISSUBMAP(e))
+			return true;
+	}
+	return false;
+}
+
+/* An entry of which nothing is left; its mappings and pages are gone. */
+static inline void
+bury(struct vm_map *map, struct vm_map_entry *e)
+{
+	uvm_addr_hole_remove(&map->addr, e);
+	uvm_addr_leave(&map->addr, e);
+	unlink_entry(map, e);
+	stock_give(map, e);
+}
+
+/* [start, end) lies inside e, at neither edge: the left part becomes an entry of its own. */
+static inline void
+cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	struct vm_map_entry *left = stock_take(map);
+
+	left->start = e->start;
+	left->end = start;
+	left->guard = 0;
+	left->fspace = end - start;
+	left->object = e->object;
+	left->offset = e->offset;
+	left->attr = e->attr;
+	uvm_addr_inherit(&map->addr, left, e);
+	link_after(map, e->prev, left);
+	e->start = end;
+	e->offset = end - VM_MIN_KERNEL_ADDRESS;
+	uvm_addr_enter(&map->addr, e);
+	uvm_addr_hole_insert(&map->addr, left);
+}
+
+/*
+ * The general case: e is the first entry touched. What it loses at its end, then the entries that go
+ * altogether, then what the last one loses at its start; the hole belongs to the entry before.
+ */
+static __noinline void
+cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	struct uvm_addr *ua = &map->addr;
+	struct vm_map_entry *prev = e->prev, *next;
+
+	if (e->start < start) {
+		prev = e;
+		kill_range(map, e, start, e->end);
+		e = e->next;
+	}
+	uvm_addr_hole_remove(ua, prev);
+	if (prev->end > start) {
+		prev->end = start;
+		prev->guard = 0;
+	}
+	for (; e != &map->header && e->end <= end; e = next) {
+		next = e->next;
+		kill_range(map, e, e->start, e->end);
+		bury(map, e);
+	}
+	if (e != &map->header && e->start < end) {
+		kill_range(map, e, e->start, end);
+		uvm_addr_leave(ua, e);
+		e->start = end;
+		e->offset = end - VM_MIN_KERNEL_ADDRESS;
+		uvm_addr_enter(ua, e);
+	}
+	prev->fspace = space_end(map, e) - VMMAP_FREE_START(prev);
+	uvm_addr_hole_insert(ua, prev);
+}
+
+static __always_inline int
+remove_range(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	struct vm_map_entry *e = first_above(map, start), *prev;
+
+	if (unlikely(e == &map->header || e->start >= end))
+		return ENOENT;
+	if (likely(e->end >= end) ? UVM_ET_ISSUBMAP(e) : has_submap(map, e, end))
+		return EINVAL;
+	EVENT(VA_FREE, map, start, end);
+	if (likely(e->end >= end)) {
+		/* Mostly the range is an entry, or lies in one. */
+		if (e->start < start && e->end > end) {
+			kill_range(map, e, start, end);
+			cut_middle(map, e, start, end);
+			return 0;
+		}
+		if (e->start == start && e->end == end) {
+			kill_range(map, e, start, end);
+			prev = e->prev;
+			uvm_addr_hole_remove(&map->addr, prev);
+			prev->fspace = VMMAP_FREE_END(e) - VMMAP_FREE_START(prev);
+			bury(map, e);
+			uvm_addr_hole_insert(&map->addr, prev);
+			return 0;
+		}
+	}
+	cut_entries(map, e, start, end);
+	return 0;
+}
+
+int
+uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	return remove_range(map, start, end);
+}
+
+/*
+ * There is no memory for what the removal may need. So that it cannot fail, the pages of the range go
+ * first, which leaves its entries as a range never touched; then wait for memory.
+ */
+static void
+wait_for_stock(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	struct vm_map_entry *e, *first;
+
+	vm_map_lock(map);
+	first = first_above(map, start);
+	if (!has_submap(map, first, end)) {
+		for (e = first; e != &map->header && e->start < end; e = e->next)
+			kill_pages(map, e, e->start > start ? e->start : start,
+			    e->end < end ? e->end : end);
+	}
+	vm_map_unlock(map);
+	if (uvmexp.free > uvmexp.reserve_pagedaemon)
+		return;
+	if ((map->flags & VM_MAP_INTRSAFE) || cpu_cannot_sleep() ||
+	    thread_is_pagedaemon(curthread))
+		panic("uvm_unmap: no memory to split an entry of map %s", map->name);
+	uvm_wait("uvmunmap");
+}
+
+/* Everything but the plain case: something is to be said, somebody to be woken, or the stock is low. */
+static __noinline void
+unmap_specially(struct vm_map *map, vaddr_t start, vaddr_t end, bool wake)
+{
+	bool empty = start >= end;
+	int error = 0;
+
+	if (start < map->min_offset)
+		start = map->min_offset;
+	if (end > map->max_offset)
+		end = map->max_offset;
+	if (start >= end) {
+		error = empty ? 0 : ENOENT;
+		if (!wake)
+			goto out;
+	}
+	while (uvm_map_lock_stocked(map, UVM_MAP_STOCK_UNMAP, 0) != 0)
+		wait_for_stock(map, start, end);
+	if (start < end)
+		error = uvm_unmap_remove(map, start, end);
+	if (wake) {
+		map->wakeups++;
+		wakeup(map);
+	}
+	uvm_map_unlock_stocked(map);
+out:
+	if (error == ENOENT)
+		uvm_map_misuse(&uvm_misuse.free_unmapped, "nothing there", map, start, end);
+	else if (error == EINVAL)
+		uvm_map_misuse(&uvm_misuse.free_submap, "submap in range", map, start, end);
+}
+
+void
+uvm_unmap_wakeup(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	unmap_specially(map, start, end, true);
+}
+
+void
+uvm_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	if (likely(start < end && start >= map->min_offset &&
+		end - map->min_offset <= map->plain_span)) {
+		vm_map_lock_pageable(map);
+		if (likely(stocked(map, UVM_MAP_STOCK_UNMAP)) &&
+		    likely(remove_range(map, start, end) == 0)) {
+			uvm_map_unlock_pageable(map);
+			return;
+		}
+		/* Nothing has happened yet. */
+		vm_map_unlock(map);
+	}
+	unmap_specially(map, start, end, false);
+}
