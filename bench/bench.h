@@ -31,6 +31,7 @@ struct bench_result {
 	struct bench_counter counter[BENCH_COUNTERS];
 	char note[96]; /* the figure it is held against, or "" */
 	bool missed;   /* the figure was not reached */
+	bool timed; /* the figure is one of time: shown, but it fails nothing (hosts are shared) */
 };
 
 struct bench_list {

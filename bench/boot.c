@@ -72,6 +72,7 @@ bench_boot(const struct bed_config *cfg, struct bench_list *list, struct bed_err
 	bench_count(r, "x floor", b.host_ratio);
 	snprintf(r->note, sizeof(r->note), "at most %.1f x floor", BOOT_HOST_FACTOR);
 	r->missed = b.host_ratio > BOOT_HOST_FACTOR;
+	r->timed = true;
 	return row(list, err, "boot/floor: bare machine, one OUT", "boot", b.floor_ns, b.rounds) !=
 	           NULL &&
 	       row(list, err, "boot/destroy", "boot", b.destroy_ns, b.rounds) != NULL &&

@@ -29,6 +29,7 @@ walk_row(struct bench_list *list, struct bed_err *err, const char *name, double 
 		bench_count(r, "x floor", ns / floor_ns);
 		snprintf(r->note, sizeof(r->note), "at most %.0f x floor", WALK_FACTOR);
 		r->missed = ns > WALK_FACTOR * floor_ns;
+		r->timed = true;
 	}
 	return true;
 }

@@ -3,11 +3,22 @@
 # Reads, in this order: the names of the tests that must run, tests/allowed-skips, the log of bedtest.h,
 # Criterion's TAP. Prints one line a test: verdict, name, reason (tab separated), and a "time" line.
 # verdicts: pass fail skip vacuous xfail
+# With list=FILE only the tests it names had to run; an engine "stock-npt" is allowed what "npt" is.
+BEGIN {
+	class = engine
+	sub(/^stock-/, "", class)
+	while (list != "" && (getline name < list) > 0) {
+		must[name] = 1
+		nmust++
+	}
+	name = ""
+}
+
 FILENAME == ARGV[1] { want[$1] = 1; nwant++; next }
 
 # engine pattern reason...
 FILENAME == ARGV[2] {
-	if ($0 !~ /^#/ && NF >= 3 && ($1 == engine || $1 == "any")) {
+	if ($0 !~ /^#/ && NF >= 3 && ($1 == engine || $1 == class || $1 == "any")) {
 		nallow++
 		allow[nallow] = $2
 	}
@@ -46,10 +57,10 @@ collecting && infail && length(reason) < 1500 {
 END {
 	finish()
 	for (t in want)
-		if (!(t in seen) && filter == "")
+		if (!(t in seen) && (filter == "" || t in must))
 			verdict("fail", t, "did not run")
-	if (nwant == 0)
-		verdict("fail", suite, "no tests in the sources")
+	if (nwant == 0 || (filter == "@()" && nmust == 0))
+		verdict("fail", suite, "no tests to run")
 	printf "time\t%s\t%d\t%d\n", suite, nseen, secs
 	if (nfail == 0 && rc != 0 && nx == 0)
 		verdict("fail", suite, "test program ended with status " rc)
@@ -82,7 +93,7 @@ function finish(    v) {
 		verdict("fail", name, "is not in the sources")
 	if (rest ~ /# SKIP/) {
 		v = (("vacuous", name) in said) ? "vacuous" : "skip"
-		if (!((v, name) in said) && filter != "") {
+		if (!((v, name) in said) && filter != "" && !(name in must)) {
 			nseen-- # left out by the filter
 			name = ""
 			return

@@ -34,6 +34,9 @@ void image_close(struct image *);
 /* Is it ours: magic, version, build id, flavour? */
 bool image_check_ident(const struct image *, enum bed_flavour, struct bed_err *);
 
+/* Address of a symbol; false: there is none of that name. */
+bool image_symbol(const struct image *, const char *name, uint64_t *addr);
+
 /* The image of that flavour that came with this program: a path to free(), or NULL. */
 char *image_find(enum bed_flavour, struct bed_err *);
 

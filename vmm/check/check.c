@@ -13,8 +13,16 @@
 
 #define TRANSLATIONS 4 /* addresses of one operation put to KVM, at most */
 
+/* A call that is asleep. */
+struct sleeper {
+	struct bed_result *result; /* NULL: none */
+	enum bed_call_id id;
+	uint64_t arg[BED_ARGS_MAX];
+};
+
 struct check {
 	struct bed *bed;
+	struct sleeper sleeper[BED_SLOTS];
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
 	unsigned now;
 	struct snap_diff diff;
@@ -169,17 +177,63 @@ content_agrees(struct check *c, enum bed_call_id id, const uint64_t *args,
 	return true;
 }
 
+/* Pages that lost no right and gained the one to write: what a fault after a protection change does. */
 static bool
-mappings_agree(struct check *c, const struct call_effect *e, struct bed_err *err)
+state_widened(const struct check *c, const struct snapshot *after, struct call_effect *e)
+{
+	const struct snapshot *before = &c->snap[c->now];
+	struct snap_diff diff = { 0 };
+	bool ok = snapshot_diff(before, after, &diff, NULL);
+
+	for (size_t i = 0; ok && i < diff.n; i++) {
+		const struct snap_change *ch = &diff.change[i];
+		struct pt_delta row = { .kind = PT_CHANGED,
+			.what = SNAP_RIGHTS,
+			.map = {
+			    .va = ch->va, .npages = ch->npages, .perm = PT_RW, .nx = PT_YES } };
+
+		if (ch->what == SNAP_RIGHTS)
+			ok = call_effect_add(e, &row);
+	}
+	snap_diff_free(&diff);
+	return ok;
+}
+
+static bool
+mappings_agree(struct check *c, struct call_effect *e, struct bed_err *err)
 {
 	const struct snapshot *before = &c->snap[c->now], *after = &c->snap[!c->now];
+	/* Page tables may be made for a mapping, and are kept: pmap_growkernel() is monotone. */
+	const struct pt_delta tables = { .kind = PT_TABLES, .lost = PT_EXACTLY(0) };
 	char report[1500];
 
 	for (size_t i = 0; i < after->nrun; i++)
 		c->totals.pages += after->run[i].npages;
+	if ((e->may_widen && !state_widened(c, after, e)) || !call_effect_add(e, &tables))
+		return bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
 	if (e->checkable && !snapshot_delta(before, after, e->row, e->n, report, sizeof(report)))
 		return bed_fail(err, BED_E_FINDING, "%s", report);
 	return snapshot_diff(before, after, &c->diff, err);
+}
+
+/* Calls that were asleep and are done now add their effects. */
+static bool
+wake_sleepers(struct check *c, struct call_effect *e, struct bed_err *err)
+{
+	for (unsigned slot = 0; slot < BED_SLOTS; slot++) {
+		struct sleeper *s = &c->sleeper[slot];
+
+		if (s->result == NULL)
+			continue;
+		if (!bed_call_wait(c->bed, slot, s->result, err))
+			return false;
+		if (s->result->state != BED_STATE_DONE)
+			continue;
+		if (!call_effect(e, c->bed, &c->snap[c->now], s->id, s->arg, s->result))
+			return bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
+		s->result = NULL;
+	}
+	return true;
 }
 
 /* The call is done: look at everything. On success the new snapshot is the one to compare with next. */
@@ -189,14 +243,14 @@ judge(struct check *c, enum bed_call_id id, const uint64_t *args, const struct b
 {
 	struct view view = bed_view(c->bed);
 	struct bed_counters after = bed_counters(c->bed, 0);
-	struct call_effect effect;
+	struct call_effect effect = CALL_EFFECT_NONE;
 	bool ok;
 
 	if (!snapshot_take(&c->snap[!c->now], &view, NULL, err))
 		return false;
 	ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result) ||
 	     bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
-	ok = ok && mappings_agree(c, &effect, err);
+	ok = ok && wake_sleepers(c, &effect, err) && mappings_agree(c, &effect, err);
 	ok = ok && (!effect.checkable || work_agrees(before, &after, &effect, exits, result, err));
 	ok =
 	    ok && kvm_agrees(c, &c->snap[!c->now], err) && content_agrees(c, id, args, result, err);
@@ -204,6 +258,17 @@ judge(struct check *c, enum bed_call_id id, const uint64_t *args, const struct b
 	free(effect.row);
 	c->now = !c->now;
 	return ok;
+}
+
+static void
+remember_sleeper(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    struct bed_result *result)
+{
+	struct sleeper *s = &c->sleeper[result->slot];
+
+	s->result = result;
+	s->id = id;
+	memcpy(s->arg, args, nargs * sizeof(*args));
 }
 
 bool
@@ -222,6 +287,8 @@ check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_
 	ok = judge(c, id, args, result, &before, exits, err);
 	c->totals.ns += now_ns() - t0;
 	c->totals.calls++;
+	if (ok && result->state == BED_STATE_BLOCKED)
+		remember_sleeper(c, id, args, nargs, result);
 	if (!ok) {
 		call_text(text, sizeof(text), id, args, nargs, result);
 		bed_fail_in(err, "%s%s%s", what ? what : "", what ? ": " : "", text);

@@ -34,7 +34,11 @@ struct check_totals {
 struct check *check_new(struct bed *, struct bed_err *);
 void check_free(struct check *); /* NULL is fine */
 
-/* bed_call_try() with everything checked. `what` is the operation for reports, or NULL. */
+/*
+ * bed_call_try() with everything checked. `what` is the operation for reports, or NULL. A call that falls
+ * asleep leaves `result` BLOCKED; when a later call lets it finish, its effect is checked with that
+ * call's and `result` becomes DONE: it must live until then, or until check_free().
+ */
 bool check_call(struct check *, const char *what, enum bed_call_id, const uint64_t *args,
     unsigned nargs, struct bed_result *, struct bed_err *);
 
@@ -45,18 +49,23 @@ struct check_totals check_totals(const struct check *);
 /*
  * The pieces, for tests and for other drivers.
  *
- * Rows of what a call that gave `result` must have done to the mappings of `before`; an array the caller
- * frees. *n is SIZE_MAX when out of memory. checkable is false for calls about which nothing can be
- * said (programs, deaths).
+ * Add to `effect` what a call that gave `result` must have done to the mappings of `before`; false when
+ * out of memory. The caller starts with CALL_EFFECT_NONE and frees .row. checkable is false after calls
+ * about which nothing exact can be said (programs, for one).
  */
 struct call_effect {
 	struct pt_delta *row;
-	size_t n;
+	size_t n, room;
 	bool checkable;
-	uint64_t set, clear, change; /* leaf stores it takes; change: at most */
+	bool may_widen;      /* leaves may have gained the right to write */
+	uint64_t set, clear; /* leaf stores it takes */
 };
+#define CALL_EFFECT_NONE ((struct call_effect){ .checkable = true })
 bool call_effect(struct call_effect *, const struct bed *, const struct snapshot *before,
     enum bed_call_id, const uint64_t *args, const struct bed_result *);
+
+/* Append one row; false when out of memory. */
+bool call_effect_add(struct call_effect *, const struct pt_delta *);
 
 /* The invariants: false with the first that does not hold. */
 bool check_invariants(const struct bed *, const struct snapshot *, struct bed_err *);

@@ -7,33 +7,41 @@
 #include <string.h>
 
 #include "shared/layout.h"
+#include "vmm/bed/inspect.h"
 #include "vmm/check/check.h"
 
 struct context {
 	const struct bed *bed;
 	const struct snapshot *before;
+	enum bed_call_id id;
 	const uint64_t *arg;
 	const struct bed_result *result;
 	struct call_effect *effect;
-	size_t room;
 };
 
-static bool
-add_row(struct context *c, const struct pt_delta *row)
-{
-	struct call_effect *e = c->effect;
+#define KMF_VALLOC  0x2  /* UVM_KMF_VALLOC */
+#define ENTER_WIRED 0x10 /* PMAP_WIRED */
 
-	if (e->n == c->room) {
-		size_t room = c->room ? 2 * c->room : 8;
+bool
+call_effect_add(struct call_effect *e, const struct pt_delta *row)
+{
+	if (e->n == e->room) {
+		size_t room = e->room ? 2 * e->room : 8;
 		struct pt_delta *bigger = realloc(e->row, room * sizeof(*bigger));
 
 		if (bigger == NULL)
 			return false;
 		e->row = bigger;
-		c->room = room;
+		e->room = room;
 	}
 	e->row[e->n++] = *row;
 	return true;
+}
+
+static bool
+add_row(struct context *c, const struct pt_delta *row)
+{
+	return call_effect_add(c->effect, row);
 }
 
 static uint64_t
@@ -42,22 +50,9 @@ round_up(uint64_t x)
 	return (x + BED_PAGE_MASK) & ~BED_PAGE_MASK;
 }
 
-/* Page tables may be made for a mapping, and are kept: pmap_growkernel() is monotone. */
+/* [va, va + size): new, private, writable, not executable, each page a frame of its own. */
 static bool
-tables_only_grow(struct context *c)
-{
-	return add_row(c, &(struct pt_delta){ PT_TABLES, .lost = PT_EXACTLY(0) });
-}
-
-static bool
-effect_none(struct context *c)
-{
-	return tables_only_grow(c);
-}
-
-/* [va, va + size): new, wired, private, writable, not executable, each page a frame of its own. */
-static bool
-wired_range(struct context *c, uint64_t size)
+new_range(struct context *c, uint64_t size, enum pt_tri wired, enum pt_tri managed)
 {
 	struct pt_expect map = { .va = GVA(c->result->value),
 		.npages = round_up(size) >> BED_PAGE_SHIFT,
@@ -65,18 +60,46 @@ wired_range(struct context *c, uint64_t size)
 		.perm = PT_RW,
 		.nx = PT_YES,
 		.user = PT_NO,
-		.wired = PT_YES,
-		.managed = PT_YES,
+		.wired = wired,
+		.managed = managed,
 		.frames = PT_DISTINCT };
 
-	c->effect->set = map.npages;
-	return tables_only_grow(c) && add_row(c, &(struct pt_delta){ PT_ADDED, .map = map });
+	c->effect->set += map.npages;
+	return add_row(c, &(struct pt_delta){ .kind = PT_ADDED, .map = map });
 }
 
 static bool
 effect_alloc(struct context *c)
 {
-	return c->result->value == 0 ? effect_none(c) : wired_range(c, c->arg[1]);
+	return c->result->value == 0 || new_range(c, c->arg[1], PT_YES, PT_YES);
+}
+
+static bool
+effect_kmemalloc(struct context *c)
+{
+	bool pla = c->id == BED_CALL_uvm_km_kmemalloc_pla;
+	uint64_t flags = c->arg[pla ? 4 : 3];
+	enum pt_tri managed = c->arg[1] != 0 ? PT_YES : PT_NO;
+
+	if (c->result->value == 0 || (flags & KMF_VALLOC) != 0)
+		return true;
+	return new_range(c, c->arg[2], managed, managed);
+}
+
+/* Modes that map: not kv_page, not one contiguous segment (direct map both), not kp_pageable, kp_none. */
+static bool
+km_alloc_maps(uint64_t kv, uint64_t kp)
+{
+	return kv != BED_KV_page && kp != BED_KP_dma_contig && kp != BED_KP_pageable &&
+	       kp != BED_KP_none;
+}
+
+static bool
+effect_km_alloc(struct context *c)
+{
+	if (c->result->value == 0 || !km_alloc_maps(c->arg[1], c->arg[2]))
+		return true;
+	return new_range(c, c->arg[0], PT_NO, PT_NO);
 }
 
 /* Whatever leaf there was in [start, end) is gone. */
@@ -88,7 +111,7 @@ removed_range(struct context *c, uint64_t start, uint64_t end)
 		uint64_t from = run->va.v > start ? run->va.v : start;
 		uint64_t to =
 		    run->va.v + view_run_bytes(run) < end ? run->va.v + view_run_bytes(run) : end;
-		struct pt_delta row = { PT_REMOVED,
+		struct pt_delta row = { .kind = PT_REMOVED,
 			.map = { .va = GVA(from), .state = PT_PRESENT } };
 
 		if (from >= to)
@@ -98,45 +121,112 @@ removed_range(struct context *c, uint64_t start, uint64_t end)
 		if (!add_row(c, &row))
 			return false;
 	}
-	return tables_only_grow(c);
+	return true;
+}
+
+/* The pages of [addr, addr + size) that lie in the map, rounded outward; a range that wraps is none. */
+static bool
+removed_from_map(struct context *c, uint64_t handle, uint64_t addr, uint64_t size)
+{
+	uint64_t start = addr & ~BED_PAGE_MASK, end = round_up(addr + size);
+	struct bed_extent map;
+
+	if (addr + size < addr || !bed_map_extent(c->bed, handle, &map))
+		return true;
+	return removed_range(c, start > map.min ? start : map.min, end < map.max ? end : map.max);
 }
 
 static bool
 effect_free(struct context *c)
 {
-	uint64_t low = BED_KVA_BASE, high = BED_KVA_BASE + bed_config(c->bed)->kva_size;
-	uint64_t start = c->arg[1] & ~BED_PAGE_MASK, end = round_up(c->arg[1] + c->arg[2]);
-
-	if (c->arg[1] + c->arg[2] < c->arg[1])
-		return effect_none(c); /* wraps: refused */
-	return removed_range(c, start > low ? start : low, end < high ? end : high);
+	return removed_from_map(c, c->arg[0], c->arg[1], c->arg[2]);
 }
 
 static bool
-entered_page(struct context *c, bool managed, bool wired)
+effect_km_free(struct context *c)
+{
+	if (c->arg[2] == BED_KV_page || c->arg[3] == BED_KP_dma_contig)
+		return true;
+	return removed_range(c, c->arg[0], c->arg[0] + c->arg[1]);
+}
+
+/* Pages of [va, va + n pages) that had no leaf were brought in: zero-filled, managed, not wired. */
+static bool
+touched_range(struct context *c, uint64_t va, uint64_t npages, enum pt_tri wired)
+{
+	va &= ~BED_PAGE_MASK;
+	for (uint64_t i = 0; i < npages; i++) {
+		struct pt_delta row = { .kind = PT_ADDED,
+			.map = { .va = GVA(va + (i << BED_PAGE_SHIFT)),
+			    .npages = 1,
+			    .size = PT_4K,
+			    .nx = PT_YES,
+			    .user = PT_NO,
+			    .managed = PT_YES,
+			    .wired = wired } };
+
+		if (snapshot_lookup(c->before, row.map.va) != NULL)
+			continue;
+		c->effect->set++;
+		if (!add_row(c, &row))
+			return false;
+	}
+	return true;
+}
+
+/* 8 bytes, which may lie on two pages. A store may also widen the rights of a page: protection is lazy. */
+static bool
+effect_access(struct context *c)
+{
+	uint64_t last = c->arg[0] + 7;
+
+	bool two_pages = (last & ~BED_PAGE_MASK) != (c->arg[0] & ~BED_PAGE_MASK);
+
+	if (c->result->value != 0) {
+		c->effect->checkable =
+		    !two_pages; /* the first may have come before the second failed */
+		return true;
+	}
+	if (c->id == BED_CALL_store)
+		c->effect->may_widen = true;
+	return touched_range(c, c->arg[0], two_pages ? 2 : 1, PT_NO);
+}
+
+static bool
+effect_touch_pages(struct context *c)
+{
+	if (c->id == BED_CALL_fill) {
+		c->effect->may_widen = true;
+		if (c->result->value != 0) { /* stopped at some page: which one it does not say */
+			c->effect->checkable = false;
+			return true;
+		}
+	}
+	return touched_range(c, c->arg[0], c->arg[1], PT_NO);
+}
+
+static bool
+entered_page(struct context *c, enum pt_tri managed, enum pt_tri wired)
 {
 	uint64_t va = c->arg[0] & ~BED_PAGE_MASK, prot = c->arg[2];
-	struct pt_delta row = { PT_ADDED,
+	struct pt_delta row = { .kind = PT_ADDED,
 		.map = { .va = GVA(va),
 		    .npages = 1,
 		    .size = PT_4K,
 		    .perm = prot & BED_PROT_WRITE ? PT_RW : PT_R,
 		    .nx = PT_YES, /* above it all, the tables of kernel_map deny execution */
 		    .user = PT_NO,
-		    .managed = managed ? PT_YES : PT_NO,
-		    .wired = wired ? PT_YES : PT_NO,
+		    .managed = managed,
+		    .wired = wired,
 		    .frames = PT_PA(c->arg[1] & ~BED_PAGE_MASK) } };
-	const struct view_run *old;
 
 	if (c->result->value != 0)
-		return effect_none(c);
-	old = snapshot_lookup(c->before, row.map.va);
-	if (old == NULL) {
+		return true;
+	if (snapshot_lookup(c->before, row.map.va) == NULL) {
 		c->effect->set = 1;
-		return tables_only_grow(c) && add_row(c, &row);
+		return add_row(c, &row);
 	}
 	/* Entering the same page in the same way changes nothing; the frame rule cannot state "maybe". */
-	c->effect->change = 1;
 	c->effect->checkable = false;
 	return true;
 }
@@ -144,13 +234,13 @@ entered_page(struct context *c, bool managed, bool wired)
 static bool
 effect_kenter(struct context *c)
 {
-	return entered_page(c, false, false);
+	return entered_page(c, PT_NO, PT_NO);
 }
 
 static bool
 effect_enter(struct context *c)
 {
-	return entered_page(c, true, (c->arg[3] & 0x10) != 0);
+	return entered_page(c, PT_YES, (c->arg[3] & ENTER_WIRED) != 0 ? PT_YES : PT_NO);
 }
 
 static bool
@@ -165,6 +255,34 @@ effect_remove(struct context *c)
 	return removed_range(c, c->arg[0], c->arg[1]);
 }
 
+/* Rights go at once, and come back at the next touch; PROT_NONE takes the leaf away. */
+static bool
+effect_protect(struct context *c)
+{
+	uint64_t start = c->arg[1], end = c->arg[1] + c->arg[2];
+
+	if (c->result->value != 0)
+		return true;
+	if ((c->arg[3] & (BED_PROT_READ | BED_PROT_WRITE | BED_PROT_EXEC)) == 0)
+		return removed_range(c, start, end);
+	for (size_t i = 0; i < c->before->nrun && !(c->arg[3] & BED_PROT_WRITE); i++) {
+		const struct view_run *run = &c->before->run[i];
+		uint64_t from = run->va.v > start ? run->va.v : start;
+		uint64_t run_end = run->va.v + view_run_bytes(run);
+		uint64_t to = run_end < end ? run_end : end;
+		struct pt_delta row = { .kind = PT_CHANGED,
+			.what = SNAP_RIGHTS,
+			.map = { .va = GVA(from), .perm = PT_R, .nx = PT_YES } };
+
+		if (from >= to || !(run->attr.rights & VIEW_W))
+			continue;
+		row.map.npages = (to - from) >> BED_PAGE_SHIFT;
+		if (!add_row(c, &row))
+			return false;
+	}
+	return true;
+}
+
 static bool
 effect_unknown(struct context *c)
 {
@@ -175,26 +293,41 @@ effect_unknown(struct context *c)
 /* Calls that are not here change no mapping. */
 static bool (*const effects[BED_CALL_LIMIT])(struct context *) = {
 	[BED_CALL_batch] = effect_unknown,
+	[BED_CALL_load] = effect_access,
+	[BED_CALL_store] = effect_access,
+	[BED_CALL_fill] = effect_touch_pages,
+	[BED_CALL_verify] = effect_touch_pages,
 	[BED_CALL_uvm_km_alloc] = effect_alloc,
 	[BED_CALL_uvm_km_zalloc] = effect_alloc,
 	[BED_CALL_uvm_km_alloc1] = effect_alloc,
 	[BED_CALL_uvm_km_free] = effect_free,
+	[BED_CALL_uvm_km_free_wakeup] = effect_free,
+	[BED_CALL_uvm_unmap] = effect_free,
+	[BED_CALL_uvm_km_kmemalloc] = effect_kmemalloc,
+	[BED_CALL_uvm_km_kmemalloc_pla] = effect_kmemalloc,
+	[BED_CALL_km_alloc] = effect_km_alloc,
+	[BED_CALL_km_free] = effect_km_free,
+	[BED_CALL_uvm_fault] = effect_unknown,
+	[BED_CALL_uvm_map] = effect_unknown, /* with UVM_FLAG_UNMAP it removes */
+	[BED_CALL_uvm_map_protect] = effect_protect,
+	[BED_CALL_uvm_map_pageable] = effect_unknown, /* pages come, software bits change */
 	[BED_CALL_pmap_kenter_pa] = effect_kenter,
 	[BED_CALL_pmap_enter] = effect_enter,
 	[BED_CALL_pmap_kremove] = effect_kremove,
 	[BED_CALL_pmap_remove] = effect_remove,
+	[BED_CALL_floor] = effect_unknown,
 };
 
 bool
 call_effect(struct call_effect *effect, const struct bed *bed, const struct snapshot *before,
     enum bed_call_id id, const uint64_t *args, const struct bed_result *result)
 {
-	struct context c = {
-		.bed = bed, .before = before, .arg = args, .result = result, .effect = effect
-	};
+	struct context c = { .bed = bed,
+		.before = before,
+		.id = id,
+		.arg = args,
+		.result = result,
+		.effect = effect };
 
-	*effect = (struct call_effect){ .checkable = true };
-	if (effects[id] == NULL || result->state != BED_STATE_DONE)
-		return effect_none(&c);
-	return effects[id](&c);
+	return effects[id] == NULL || result->state != BED_STATE_DONE || effects[id](&c);
 }

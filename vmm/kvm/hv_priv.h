@@ -39,6 +39,7 @@ struct hv_cpu {
 	unsigned id;
 	struct kvm_run *run;
 	uint64_t exits;
+	bool stepping;
 	bool io_pending; /* the last exit is finished by the next KVM_RUN */
 	struct hv_stats stats;
 };

@@ -157,11 +157,37 @@ run_failed(struct hv_cpu *cpu, int error, struct bed_err *err)
 	return bed_fail(err, BED_E_HOST, "KVM_RUN on vCPU %u: %s", cpu->id, strerror(error));
 }
 
+static bool
+set_stepping(struct hv_cpu *cpu, struct bed_err *err)
+{
+	struct kvm_guest_debug d = { 0 };
+
+	if (cpu->stepping)
+		d.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+	if (hv_ioctl(cpu->fd, KVM_SET_GUEST_DEBUG, &d) == 0)
+		return true;
+	return bed_fail(err, BED_E_HOST, "KVM here cannot single-step: %s", strerror(errno));
+}
+
+/*
+ * Hardware steps by RFLAGS.TF. KVM sets it in KVM_SET_GUEST_DEBUG only; registers written afterwards and
+ * the guest's own POPF or IRET lose it. So put the registers in place and ask anew for each step.
+ */
+static bool
+step_again(struct hv_cpu *cpu, struct bed_err *err)
+{
+	if (cpu->run->kvm_dirty_regs != 0)
+		cpu->io_pending = true;
+	return finish_io(cpu, err) && set_stepping(cpu, err);
+}
+
 bool
 hv_cpu_run(struct hv_cpu *cpu, unsigned timeout_ms, struct hv_exit *e, struct bed_err *err)
 {
 	int r, error;
 
+	if (cpu->stepping && !step_again(cpu, err))
+		return false;
 	if (!watchdog_begin(timeout_ms, &cpu->run->immediate_exit, err))
 		return false;
 	for (;;) {
@@ -198,12 +224,8 @@ hv_cpu_exits(const struct hv_cpu *cpu)
 bool
 hv_cpu_step(struct hv_cpu *cpu, bool on, struct bed_err *err)
 {
-	struct kvm_guest_debug d = { .control =
-					 on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0 };
-
-	if (hv_ioctl(cpu->fd, KVM_SET_GUEST_DEBUG, &d) == 0)
-		return true;
-	return bed_fail(err, BED_E_HOST, "KVM here cannot single-step: %s", strerror(errno));
+	cpu->stepping = on;
+	return set_stepping(cpu, err);
 }
 
 bool

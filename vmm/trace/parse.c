@@ -206,6 +206,8 @@ parse_value(struct parser *p, const struct token *t, enum bed_kind kind, const c
 {
 	memcpy(v->text, t->text, sizeof(v->text));
 	v->ref = -1;
+	if (kind == A_NONE)
+		return true;
 	if (trace_number(t->text, kind, &v->number) || parse_reference(p, t->text, v))
 		return true;
 	if (is_name(t->text, strcspn(t->text, "+-")) && kind != A_MAP && kind != A_FLAGS &&
@@ -325,7 +327,7 @@ parse_tokens(struct parser *p, struct trace_line *l)
 		form = p->ntoken < 2 ? NULL : trace_form_find(TRACE_EXPECT, p->token[1].text);
 		if (form == NULL)
 			return fail_at(p, p->token[p->ntoken < 2 ? 0 : 1].column,
-			    "expect what? one of: mapped absent zero filled equal differ");
+			    "expect what? one of: mapped absent zero filled equal differ asleep awake");
 		return parse_form(p, l, form, 1);
 	}
 	form = trace_form_find(TRACE_SET, first);

@@ -118,6 +118,26 @@ expect_filled(struct replay *r, const uint64_t *value)
 }
 
 static bool
+expect_sleep(struct replay *r, const struct trace_line *l)
+{
+	const struct trace_value *v = &l->value[0];
+	const struct bed_result *result;
+
+	if (v->ref < 0)
+		return bed_fail(r->err, BED_E_INPUT, "%s is not the name of a call", v->text);
+	result = &r->result[v->ref];
+	if (l->which == TRACE_AWAKE)
+		return result->state == BED_STATE_DONE ||
+		       bed_fail(
+			   r->err, BED_E_FINDING, "%s is asleep on \"%s\"", v->text, result->wmesg);
+	if (result->state == BED_STATE_DONE)
+		return bed_fail(r->err, BED_E_FINDING, "%s has returned %#llx", v->text,
+		    (unsigned long long)result->value);
+	return strcmp(result->wmesg, l->value[1].text) == 0 ||
+	       bed_fail(r->err, BED_E_FINDING, "%s is asleep on \"%s\"", v->text, result->wmesg);
+}
+
+static bool
 run_expect(struct replay *r, const struct trace_line *l, const uint64_t *value)
 {
 	bool equal;
@@ -142,6 +162,8 @@ run_line(struct replay *r, const struct trace_line *l)
 {
 	uint64_t value[BED_ARGS_MAX];
 
+	if (l->kind == TRACE_EXPECT && (l->which == TRACE_ASLEEP || l->which == TRACE_AWAKE))
+		return expect_sleep(r, l);
 	for (unsigned i = 0; i < l->nvalue; i++) {
 		if (!resolve(r, &l->value[i], &value[i]))
 			return false;

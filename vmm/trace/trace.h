@@ -34,6 +34,8 @@ enum trace_expect {
 	TRACE_EQUAL,  /* VALUE VALUE */
 	TRACE_DIFFER, /* VALUE VALUE */
 	TRACE_FILLED, /* VA SIZE SEED: as `fill` left it */
+	TRACE_ASLEEP, /* NAME WMESG: the call has not returned and sleeps with that message */
+	TRACE_AWAKE,  /* NAME: the call has returned */
 };
 
 enum trace_setting {
@@ -84,8 +86,8 @@ struct trace_form {
 	enum trace_line_kind line; /* TRACE_EXPECT or TRACE_SET */
 	uint8_t which;
 	uint8_t min, max; /* values */
-	uint8_t kind[3];
-	bool early; /* only before the first operation */
+	uint8_t kind[3];  /* A_NONE: any word */
+	bool early;       /* only before the first operation */
 };
 const struct trace_form *trace_form_find(enum trace_line_kind, const char *word);
 const struct trace_form *trace_form_of(const struct trace_line *);

@@ -72,6 +72,8 @@ static const struct trace_form forms[] = {
 	{ "filled", TRACE_EXPECT, TRACE_FILLED, 3, 3, { A_VA, A_SIZE, A_VAL }, false },
 	{ "equal", TRACE_EXPECT, TRACE_EQUAL, 2, 2, { A_VAL, A_VAL }, false },
 	{ "differ", TRACE_EXPECT, TRACE_DIFFER, 2, 2, { A_VAL, A_VAL }, false },
+	{ "asleep", TRACE_EXPECT, TRACE_ASLEEP, 2, 2, { A_VAL, A_NONE }, false },
+	{ "awake", TRACE_EXPECT, TRACE_AWAKE, 1, 1, { A_VAL }, false },
 	{ "cpu", TRACE_SET, TRACE_CPU, 1, 1, { A_INT }, false },
 	{ "ram", TRACE_SET, TRACE_RAM, 1, 1, { A_SIZE }, true },
 	{ "kva", TRACE_SET, TRACE_KVA, 1, 1, { A_SIZE }, true },
@@ -109,6 +111,15 @@ static const struct word {
 #undef X
 #define X(name, value) { A_FLAGS, #name, value },
 	    BED_FLAG_WORDS(X)
+#undef X
+#define X(name) { A_KV, #name, BED_KV_##name },
+		BED_KV_MODES(X)
+#undef X
+#define X(name) { A_KP, #name, BED_KP_##name },
+		    BED_KP_MODES(X)
+#undef X
+#define X(name) { A_KD, #name, BED_KD_##name },
+			BED_KD_MODES(X)
 #undef X
 };
 #define NWORDS (sizeof(words) / sizeof(words[0]))

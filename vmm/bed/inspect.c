@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Guest symbols, guest virtual memory, guest maps: see inspect.h.
+ */
+#include <string.h>
+
+#include "guest/maps.h"
+#include "guest/uvm/uvm_map.h"
+#include "vmm/bed/bed_priv.h"
+#include "vmm/bed/inspect.h"
+#include "vmm/view/walk.h"
+
+bool
+bed_symbol(const struct bed *bed, const char *name, gva_t *addr)
+{
+	return image_symbol(&bed->image, name, &addr->v);
+}
+
+bool
+bed_read(const struct bed *bed, gva_t va, void *buf, size_t len)
+{
+	struct view view = bed_view(bed);
+	uint8_t *to = buf;
+
+	while (len > 0) {
+		size_t part = (size_t)(BED_PAGE_SIZE - (va.v & BED_PAGE_MASK));
+		struct walk walk = view_walk(&view, va);
+		const void *from;
+
+		if (part > len)
+			part = len;
+		if (!walk_mapped(&walk) || (from = view_ptr(&view, walk.pa, part)) == NULL)
+			return false;
+		memcpy(to, from, part);
+		to += part;
+		va.v += part;
+		len -= part;
+	}
+	return true;
+}
+
+bool
+bed_map_extent(const struct bed *bed, uint64_t handle, struct bed_extent *extent)
+{
+	struct vm_map map;
+	uint64_t pointer;
+	gva_t table;
+
+	if (handle >= MAPS_MAX || !bed_symbol(bed, "bed_map", &table) ||
+	    !bed_read(bed, GVA(table.v + handle * sizeof(pointer)), &pointer, sizeof(pointer)) ||
+	    pointer == 0 || !bed_read(bed, GVA(pointer), &map, sizeof(map)))
+		return false;
+	*extent = (struct bed_extent){ map.min_offset, map.max_offset, map.flags, map.size };
+	return true;
+}

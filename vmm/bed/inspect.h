@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Looking into the guest kernel from outside: its symbols, its virtual memory, its maps. Everything is
+ * read through the page tables as they are now, and nothing that is read is believed: an address that
+ * leads nowhere is a false, never a crash.
+ */
+#ifndef VMM_BED_INSPECT_H
+#define VMM_BED_INSPECT_H
+
+#include "vmm/bed/bed.h"
+
+/* Address of a symbol of the guest image; false: there is none of that name. */
+bool bed_symbol(const struct bed *, const char *name, gva_t *);
+
+/* len bytes at a guest virtual address; false: not all of it is mapped. */
+bool bed_read(const struct bed *, gva_t, void *buf, size_t len);
+
+/* Extent of the map a handle names (shared/calls.h); false: it names none. */
+struct bed_extent {
+	uint64_t min, max;
+	int flags;     /* VM_MAP_* of guest/uvm/uvm_extern.h */
+	uint64_t size; /* bytes in use */
+};
+bool bed_map_extent(const struct bed *, uint64_t handle, struct bed_extent *);
+
+#endif
