@@ -12,11 +12,12 @@
 #include <time.h>
 
 const struct bench_section bench_sections[] = {
-	{ "boot", "from nothing to ready for calls", bench_boot },
-	{ "call", "a null call and a bare port exit", bench_call },
-	{ "map", "uvm_km_alloc + uvm_km_free against the bare floor", bench_map },
-	{ "walk", "the host's walk of 32,768 leaves against plain loads", bench_walk },
-	{ NULL, NULL, NULL },
+	{ "boot", "from nothing to ready for calls", bench_boot, false },
+	{ "call", "a null call and a bare port exit", bench_call, false },
+	{ "map", "uvm_km_alloc + uvm_km_free against the bare floor", bench_map, false },
+	{ "walk", "the host's walk of 32,768 leaves against plain loads", bench_walk, false },
+	{ "work", "instructions of the allocator on standard workloads", bench_work, true },
+	{ NULL, NULL, NULL, false },
 };
 
 uint64_t

@@ -43,6 +43,7 @@ struct bench_section {
 	const char *name;
 	const char *text;
 	bool (*run)(const struct bed_config *, struct bench_list *, struct bed_err *);
+	bool on_demand; /* takes long: only when named */
 };
 extern const struct bench_section bench_sections[]; /* ends with a NULL name */
 
@@ -57,6 +58,7 @@ void bench_list_free(struct bench_list *);
 bool bench_boot(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_call(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_map(const struct bed_config *, struct bench_list *, struct bed_err *);
+bool bench_work(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_walk(const struct bed_config *, struct bench_list *, struct bed_err *);
 
 uint64_t bench_now(void); /* CLOCK_MONOTONIC_RAW, ns */

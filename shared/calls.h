@@ -82,6 +82,17 @@ enum bed_modes {
 	X(wired, 0x10)       \
 	X(pmcanfail, 0x20)
 
+/* Workloads of work_setup: address space alone up to BED_WORK_KM, with pages from there. */
+enum bed_work {
+	BED_WORK_PAIR = 0,    /* one allocation and its free, beside what is live */
+	BED_WORK_RANDOM = 1,  /* free a random one, make another */
+	BED_WORK_FIFO = 2,    /* free the oldest, make another */
+	BED_WORK_KM = 3,      /* uvm_km_alloc and uvm_km_free, beside what is live */
+	BED_WORK_VALLOC = 4,  /* uvm_km_valloc, one touch, uvm_km_free, beside what is live */
+	BED_WORK_KM_PAGE = 5, /* km_alloc(kv_page, kp_dirty) and km_free */
+	BED_WORK_LIMIT = 6,
+};
+
 /* PROT_* as every Unix has them; guest and host must agree. */
 #define BED_PROT_NONE  0
 #define BED_PROT_READ  1

@@ -1,38 +1,56 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Address-space bookkeeping by itself, for counting instructions: uvm_map() and uvm_unmap() of
- * kernel_object ranges without a page, on the twin. Prints nothing but a check sum; count it with
+ * The allocator's main path, for counting instructions natively: the twin without sanitizers, so the very
+ * sources of the guest. Prints a check sum only; bench/twin/count runs it under callgrind, once as it is
+ * and once with -n, which does the same loop with empty functions, and divides the difference.
  *
- *	valgrind --tool=callgrind --toggle-collect=measured twin_map W2 1000 100000
- *
- * once as it is and once with `-n` (the same loop, with empty functions), and divide the difference by
- * the number of pairs. bench/twin/count does that for all workloads.
- *
- *	W1	one allocation of 1 page and its free, in an empty map
+ * Address space alone, uvm_map() and uvm_unmap() of kernel_object ranges without a page in an otherwise
+ * empty map:
+ *	W1	one allocation of 1 page and its free
  *	W6	the same with N fragmented live allocations present
- *	W2	N live allocations of 1..32 pages; each step frees a random one and allocates another
+ *	W2	N live allocations of 1..32 pages; each step frees a random one and makes another
  *	W2L	the same with 1..256 pages
  *	W3	first in, first out: N live allocations of 1..32 pages
- *	W4	N live allocations of 1..16 pages, aligned to `align` pages; random replacement
+ *	W4	N live allocations of 1..16 pages at multiples of `align` pages; random replacement
+ * With pages, object and page tables, uvm_km_alloc() and uvm_km_free() in kernel_map:
+ *	K	one allocation of `align` pages and its free, with N single pages live
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "uvm/uvm_map.h"
-#include "uvm/uvm_object.h"
+#include "guest/pmap.h"
+#include "guest/twin/twin.h"
+#include "guest/uvm/uvm_map.h"
+#include "guest/uvm/uvm_object.h"
 
-#include "pmap.h"
-#include "bench/twin/twin_map.h"
+#define GIB (UINT64_C(1) << 30)
+
+/* The calls under measurement, or functions that do nothing in their place. */
+struct calls {
+	__typeof__(uvm_map) *map;
+	__typeof__(uvm_unmap) *unmap;
+	__typeof__(uvm_km_alloc1) *km_alloc;
+	__typeof__(uvm_km_free) *km_free;
+};
+
+struct live {
+	vaddr_t va;
+	vsize_t size;
+};
 
 struct step {
 	uint32_t slot;  /* which live allocation goes */
 	uint32_t pages; /* of the one that takes its place */
 };
 
-struct live {
-	vaddr_t va;
-	vsize_t size;
+struct work {
+	char kind;     /* the digit of W1..W6, or K */
+	uint32_t most; /* pages of an allocation */
+	vsize_t align;
+	size_t slots, nsteps;
+	struct live *live;
+	struct step *step;
 };
 
 static uint64_t seed = 88172645463325252;
@@ -47,99 +65,152 @@ draw(uint32_t n)
 	return (uint32_t)((seed >> 32) % n);
 }
 
-/* Stand in for uvm_map() and uvm_unmap() to measure what the loop itself costs. */
-static __attribute__((__noinline__)) int
-empty_map(struct vm_map *m, vaddr_t *va, vsize_t size, struct uvm_object *uobj, voff_t offset,
+static __noinline int
+no_map(struct vm_map *m, vaddr_t *va, vsize_t size, struct uvm_object *uobj, voff_t offset,
     vsize_t align, unsigned flags)
 {
-	__asm__ volatile("" ::"r"(m), "r"(va), "r"(size), "r"(uobj), "r"(offset), "r"(align), "r"(flags));
+	__asm__ volatile(
+	    "" ::"r"(m), "r"(va), "r"(size), "r"(uobj), "r"(offset), "r"(align), "r"(flags));
 	return 0;
 }
 
-static __attribute__((__noinline__)) void
-empty_unmap(struct vm_map *m, vaddr_t start, vaddr_t end)
+static __noinline void
+no_unmap(struct vm_map *m, vaddr_t start, vaddr_t end)
 {
 	__asm__ volatile("" ::"r"(m), "r"(start), "r"(end));
 }
 
-struct calls {
-	__typeof__(uvm_map) *map;
-	__typeof__(uvm_unmap) *unmap;
-};
+static __noinline vaddr_t
+no_km_alloc(struct vm_map *m, vsize_t size, vsize_t align, boolean_t zeroit)
+{
+	__asm__ volatile("" ::"r"(m), "r"(size), "r"(align), "r"(zeroit));
+	return 1;
+}
 
-static void
+static const struct calls real = { uvm_map, uvm_unmap, uvm_km_alloc1, uvm_km_free };
+static const struct calls none = { no_map, no_unmap, no_km_alloc, no_unmap };
+
+static inline void
 replace(struct live *l, vsize_t size, vsize_t align, const struct calls *c)
 {
 	if (l->size != 0)
 		c->unmap(&map, l->va, l->va + l->size);
 	l->size = size;
 	if (c->map(&map, &l->va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, align,
-		UVM_MAPFLAG(PROT_READ | PROT_WRITE, PROT_MASK, MAP_INHERIT_NONE, MADV_RANDOM, 0)) != 0)
+		UVM_MAPFLAG(PROT_READ | PROT_WRITE, PROT_MASK, MAP_INHERIT_NONE, MADV_RANDOM, 0)) !=
+	    0)
 		exit(3);
 }
 
-void measured(struct live *, const struct step *, size_t n, vsize_t align, const struct calls *);
+/* What callgrind counts: --toggle-collect=measured. */
+void measured(const struct work *, const struct calls *);
 
-__attribute__((__noinline__)) void
-measured(struct live *live, const struct step *step, size_t n, vsize_t align, const struct calls *c)
+__noinline void
+measured(const struct work *w, const struct calls *c)
 {
-	for (size_t i = 0; i < n; i++)
-		replace(&live[step[i].slot], (vsize_t)step[i].pages << PAGE_SHIFT, align, c);
+	const struct step *step = w->step;
+
+	for (size_t i = w->nsteps; i != 0; i--, step++) {
+		if (w->kind != 'K') {
+			replace(
+			    &w->live[step->slot], (vsize_t)step->pages << PAGE_SHIFT, w->align, c);
+		} else {
+			vaddr_t va = c->km_alloc(kernel_map, w->align, 0, FALSE);
+
+			if (va == 0)
+				exit(3);
+			c->km_free(kernel_map, va, w->align);
+		}
+	}
+}
+
+static void
+plan_steps(struct work *w)
+{
+	for (size_t i = 0; i < w->nsteps; i++) {
+		struct step *s = &w->step[i];
+
+		switch (w->kind) {
+		case '1':
+		case '6':
+			*s = (struct step){ (uint32_t)w->slots - 1, 1 };
+			break;
+		case '3':
+			*s = (struct step){ (uint32_t)(i % w->slots), 1 + draw(w->most) };
+			break;
+		default:
+			*s = (struct step){ draw((uint32_t)w->slots), 1 + draw(w->most) };
+		}
+	}
+}
+
+/* Fill the map, and age it: random replacement, or in turn, four times over each slot. */
+static void
+age(struct work *w)
+{
+	for (size_t i = 0; i < w->slots; i++)
+		replace(&w->live[i], (vsize_t)(1 + draw(w->most)) << PAGE_SHIFT, w->align, &real);
+	for (size_t i = 0; i < 4 * w->slots; i++)
+		replace(&w->live[w->kind == '3' ? i % w->slots : draw((uint32_t)w->slots)],
+		    (vsize_t)(1 + draw(w->most)) << PAGE_SHIFT, w->align, &real);
+}
+
+static void
+start(struct work *w, size_t n)
+{
+	struct twin_config config = { .ram = GIB / 2, .kva = 64 * GIB };
+
+	twin_boot_config(&config);
+	uvm_map_setup(&map, pmap_kernel(), vm_map_min(kernel_map), vm_map_max(kernel_map),
+	    VM_MAP_PAGEABLE, UVM_ADDR_BESTFIT, "bench");
+	if (w->kind == 'K') {
+		for (size_t i = 0; i < n; i++) {
+			if (uvm_km_alloc(kernel_map, PAGE_SIZE) == 0)
+				exit(3);
+		}
+		return;
+	}
+	/* No page of it is touched: no need for tables. */
+	uvm_maxkaddr = vm_map_max(&map);
+	if (w->kind != '1')
+		age(w);
 }
 
 int
 main(int argc, char **argv)
 {
 	bool empty = argc > 1 && strcmp(argv[1], "-n") == 0;
-	const char *work = argc > 1 + empty ? argv[1 + empty] : "W2";
-	size_t n = argc > 2 + empty ? strtoul(argv[2 + empty], NULL, 0) : 1000;
-	size_t steps = argc > 3 + empty ? strtoul(argv[3 + empty], NULL, 0) : 100000;
-	vsize_t align = (argc > 4 + empty ? strtoul(argv[4 + empty], NULL, 0) : 1) << PAGE_SHIFT;
-	uint32_t most = work[2] == 'L' ? 256 : work[1] == '4' ? 16 : 32;
-	size_t slots = work[1] == '1' ? 1 : work[1] == '6' ? n + 1 : n;
-	struct live *live = calloc(slots, sizeof(*live));
-	struct step *step = calloc(steps, sizeof(*step));
-	const struct calls real = { uvm_map, uvm_unmap }, none = { empty_map, empty_unmap };
+	struct work w = { .align = PAGE_SIZE, .most = 32 };
 	uint64_t sum = 0;
+	size_t n;
 
-	twin_map_start();
-	uvm_map_setup(&map, pmap_kernel(), VM_MIN_KERNEL_ADDRESS,
-	    VM_MIN_KERNEL_ADDRESS + (UINT64_C(64) << 30), VM_MAP_PAGEABLE, UVM_ADDR_BESTFIT, "bench");
+	argv += empty;
+	argc -= empty;
+	if (argc < 4) {
+		fprintf(stderr, "usage: twin_map [-n] W1|W2|W2L|W3|W4|W6|K live steps [pages]\n");
+		return 2;
+	}
+	w.kind = argv[1][0] == 'K' ? 'K' : argv[1][1];
+	n = strtoul(argv[2], NULL, 0);
+	w.nsteps = strtoul(argv[3], NULL, 0);
+	if (argc > 4)
+		w.align = strtoul(argv[4], NULL, 0) << PAGE_SHIFT;
+	if (w.kind == '4')
+		w.most = 16;
+	else if (argv[1][0] == 'W' && argv[1][2] == 'L')
+		w.most = 256;
+	w.slots = w.kind == '1' || w.kind == 'K' ? 1 : w.kind == '6' ? n + 1 : n;
+	w.live = calloc(w.slots, sizeof(*w.live));
+	w.step = calloc(w.nsteps, sizeof(*w.step));
 
-	for (size_t i = 0; i < slots && work[1] != '1'; i++) {
-		replace(&live[i], (vsize_t)(1 + draw(most)) << PAGE_SHIFT, align, &real);
-	}
-	/* Age it: the loop below, four times over each slot. */
-	for (size_t i = 0; i < 4 * slots && work[1] != '1'; i++) {
-		struct live *l = &live[work[1] == '3' ? i % slots : draw((uint32_t)slots)];
-
-		replace(l, (vsize_t)(1 + draw(most)) << PAGE_SHIFT, align, &real);
-	}
-	for (size_t i = 0; i < steps; i++) {
-		switch (work[1]) {
-		case '1':
-			step[i] = (struct step){ 0, 1 };
-			break;
-		case '6':
-			step[i] = (struct step){ (uint32_t)n, 1 };
-			break;
-		case '3':
-			step[i] = (struct step){ (uint32_t)(i % slots), 1 + draw(most) };
-			break;
-		default:
-			step[i] = (struct step){ draw((uint32_t)slots), 1 + draw(most) };
-		}
-	}
-	if (work[1] == '6') {
-		uvm_unmap(&map, live[n].va, live[n].va + live[n].size);
-		live[n].size = 0;
-	}
-	measured(live, step, steps, align, empty ? &none : &real);
-	for (size_t i = 0; i < slots; i++)
-		sum += live[i].va;
-	printf("%s %zu: %#llx, %u entries, %u nodes\n", work, n, (unsigned long long)sum, map.nentries,
+	start(&w, n);
+	plan_steps(&w);
+	measured(&w, empty ? &none : &real);
+	for (size_t i = 0; i < w.slots; i++)
+		sum += w.live[i].va;
+	printf("%s %zu: sum 0x%lx, %u entries, %u index nodes\n", argv[1], n, sum, map.nentries,
 	    map.addr.nnodes);
-	free(live);
-	free(step);
+	free(w.live);
+	free(w.step);
 	return 0;
 }

@@ -53,9 +53,9 @@ help(int key, const char *text, void *input)
 	(void)input;
 	if (key != ARGP_KEY_HELP_POST_DOC || (out = open_memstream(&all, &size)) == NULL)
 		return (char *)(uintptr_t)text;
-	fprintf(out, "Sections (all, unless some are named):\n");
+	fprintf(out, "Sections (unless some are named, all but those with a star):\n");
 	for (const struct bench_section *s = bench_sections; s->name != NULL; s++)
-		fprintf(out, "  %-8s %s\n", s->name, s->text);
+		fprintf(out, "  %-6s%c %s\n", s->name, s->on_demand ? '*' : ' ', s->text);
 	fprintf(out,
 	    "\nCounts are exact; times depend on the engine and are medians with their extremes.\n"
 	    "The exit code is 1 if a counted figure in brackets was missed; missed times are only shown.");
@@ -114,10 +114,13 @@ cmd_bench(int argc, char **argv)
 	struct cmd_common common;
 	struct chosen chosen = { 0 };
 	struct bed_err err = { 0 };
+	unsigned all; /* sections to take when none is named */
 
 	cmd_parse(&argp, argc, argv, &common, &chosen);
-	if (chosen.n == 0) {
-		for (const struct bench_section *s = bench_sections; s->name != NULL; s++)
+	all = chosen.n == 0 ? SECTIONS_MAX : 0;
+	for (const struct bench_section *s = bench_sections; chosen.n < all && s->name != NULL;
+	     s++) {
+		if (!s->on_demand)
 			chosen.section[chosen.n++] = s;
 	}
 	common.config.flavour = BED_RELEASE;

@@ -1,1 +1,0 @@
-void twin_map_start(void);
