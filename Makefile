@@ -112,6 +112,10 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/uvmbed
 	install -m 755 $(O)/uvmbed $(DESTDIR)$(PREFIX)/bin/uvmbed
 	install -m 644 $(O)/guest.elf $(O)/guest-checked.elf $(DESTDIR)$(PREFIX)/lib/uvmbed/
+	for s in 1 5 9; do \
+	    install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
+	    install -m 644 docs/man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; \
+	done
 
 #: make clean         remove the build directory
 clean:

@@ -87,7 +87,7 @@ call_uvm_km_suballoc(const uint64_t *arg, uint64_t *result2)
 	if (submap == NULL)
 		return 0;
 	handle = map_register(submap);
-	if (handle == MAPS_MAX) {
+	if (handle == BED_MAPS_MAX) {
 		uvm_km_subfree(map_of(arg[0]), submap);
 		return 0;
 	}

@@ -4,16 +4,16 @@
  */
 #include "guest/maps.h"
 
-struct vm_map *bed_map[MAPS_MAX];
+struct vm_map *bed_map[BED_MAPS_MAX];
 
 uint64_t
 map_register(struct vm_map *map)
 {
 	uint64_t handle = 0;
 
-	while (handle < MAPS_MAX && bed_map[handle] != NULL)
+	while (handle < BED_MAPS_MAX && bed_map[handle] != NULL)
 		handle++;
-	if (handle < MAPS_MAX)
+	if (handle < BED_MAPS_MAX)
 		bed_map[handle] = map;
 	return handle;
 }

@@ -31,6 +31,8 @@ enum bed_kind {
 	R_VAL,
 };
 
+#define BED_MAPS_MAX 64 /* handles are below */
+
 /* Map handles known from boot: constant, name in the guest, handle. */
 #define BED_MAPS(X) \
 	X(KERNEL, kernel_map, 0) X(KMEM, kmem_map, 1) X(EXEC, exec_map, 2) X(PHYS, phys_map, 3)

@@ -56,12 +56,13 @@ BED_TEST(trace, values)
 				   "a = uvm_km_alloc kernel_map 3p\n"
 				   "store a+2p 0x5a\n"
 				   "a = uvm_km_alloc kernel_map 12288\n"
-				   "pmap_enter a-8 0 r-x 0x30\n";
+				   "pmap_enter a-8 0 r-x 0x30\n"
+				   "fill a 3p 0\n";
 	struct trace t;
 	struct bed_err err;
 
 	cr_assert(trace_parse(&t, "t", text, strlen(text), &err), "%s", err.text);
-	cr_assert_eq(t.nline, 4);
+	cr_assert_eq(t.nline, 5);
 	cr_expect_eq(t.line[0].which, BED_CALL_uvm_km_alloc);
 	cr_expect_eq(t.line[0].value[0].number, BED_MAP_KERNEL);
 	cr_expect_eq(t.line[0].value[1].number, 3 * 4096);
@@ -72,6 +73,7 @@ BED_TEST(trace, values)
 	cr_expect_eq(t.line[3].value[0].number, (uint64_t)-8);
 	cr_expect_eq(t.line[3].value[2].number, BED_PROT_READ | BED_PROT_EXEC);
 	cr_expect_eq(t.line[3].value[3].number, 0x30);
+	cr_expect_eq(t.line[4].value[1].number, 3, "a count of pages is not in bytes");
 	trace_free(&t);
 }
 
@@ -89,6 +91,8 @@ BED_TEST(trace, malformed)
 		{ "uvm_km_alloc kernel_map b\n", "t:2:25:", "no earlier line defines" },
 		{ "uvm_km_alloc kernel_map 99999999999999999999\n", "t:2:25:", "" },
 		{ "uvm_km_alloc kernel_map 0x8000000000000000p\n", "t:2:25:", "" },
+		{ "fill 0x1000 3k 0\n", "t:2:13:", "a number of pages" },
+		{ "nop_exits 1p\n", "t:2:11:", "a number" },
 		{ "1a = uvm_km_alloc kernel_map 1p\n", "t:2:1:", "cannot be a name" },
 		{ "a =\n", "t:2:3:", "must follow the =" },
 		{ "expect\n", "t:2:1:", "expect what?" },

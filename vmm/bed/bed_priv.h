@@ -35,6 +35,7 @@ struct bed {
 	struct bed_inflight inflight[BED_SLOTS];
 	unsigned next_slot;
 	uint64_t result2; /* of the last finished call */
+	gva_t map_table;  /* inspect.c: the guest's bed_map[]; 0: not looked up yet */
 
 	/* Our own copies of the rings' tails. */
 	uint64_t console_tail, event_tail;

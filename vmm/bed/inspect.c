@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
-#include "guest/maps.h"
 #include "guest/uvm/uvm_map.h"
 #include "vmm/bed/bed_priv.h"
+#include "shared/calls.h"
 #include "vmm/bed/inspect.h"
 #include "vmm/view/walk.h"
 
@@ -40,14 +40,16 @@ bed_read(const struct bed *bed, gva_t va, void *buf, size_t len)
 }
 
 bool
-bed_map_extent(const struct bed *bed, uint64_t handle, struct bed_extent *extent)
+bed_map_extent(struct bed *bed, uint64_t handle, struct bed_extent *extent)
 {
 	struct vm_map map;
 	uint64_t pointer;
-	gva_t table;
 
-	if (handle >= MAPS_MAX || !bed_symbol(bed, "bed_map", &table) ||
-	    !bed_read(bed, GVA(table.v + handle * sizeof(pointer)), &pointer, sizeof(pointer)) ||
+	if (bed->map_table.v == 0 && !bed_symbol(bed, "bed_map", &bed->map_table))
+		return false;
+	if (handle >= BED_MAPS_MAX ||
+	    !bed_read(
+		bed, GVA(bed->map_table.v + handle * sizeof(pointer)), &pointer, sizeof(pointer)) ||
 	    pointer == 0 || !bed_read(bed, GVA(pointer), &map, sizeof(map)))
 		return false;
 	*extent = (struct bed_extent){ map.min_offset, map.max_offset, map.flags, map.size };

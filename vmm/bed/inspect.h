@@ -21,6 +21,6 @@ struct bed_extent {
 	int flags;     /* VM_MAP_* of guest/uvm/uvm_extern.h */
 	uint64_t size; /* bytes in use */
 };
-bool bed_map_extent(const struct bed *, uint64_t handle, struct bed_extent *);
+bool bed_map_extent(struct bed *, uint64_t handle, struct bed_extent *);
 
 #endif

@@ -62,13 +62,17 @@
 #define STUB_PARAMS_9(k, n, ...)  , STUB_TYPE_##k n STUB_PARAMS_8(__VA_ARGS__)
 #define STUB_PARAMS_10(k, n, ...) , STUB_TYPE_##k n STUB_PARAMS_9(__VA_ARGS__)
 
-#define STUB_ARGS_0(...)       0
-#define STUB_ARGS_1(k, n)      STUB_ARG_##k(n)
-#define STUB_ARGS_2(k, n, ...) STUB_ARG_##k(n), STUB_ARGS_1(__VA_ARGS__)
-#define STUB_ARGS_3(k, n, ...) STUB_ARG_##k(n), STUB_ARGS_2(__VA_ARGS__)
-#define STUB_ARGS_4(k, n, ...) STUB_ARG_##k(n), STUB_ARGS_3(__VA_ARGS__)
-#define STUB_ARGS_5(k, n, ...) STUB_ARG_##k(n), STUB_ARGS_4(__VA_ARGS__)
-#define STUB_ARGS_6(k, n, ...) STUB_ARG_##k(n), STUB_ARGS_5(__VA_ARGS__)
+#define STUB_ARGS_0(...)        0
+#define STUB_ARGS_1(k, n)       STUB_ARG_##k(n)
+#define STUB_ARGS_2(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_1(__VA_ARGS__)
+#define STUB_ARGS_3(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_2(__VA_ARGS__)
+#define STUB_ARGS_4(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_3(__VA_ARGS__)
+#define STUB_ARGS_5(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_4(__VA_ARGS__)
+#define STUB_ARGS_6(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_5(__VA_ARGS__)
+#define STUB_ARGS_7(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_6(__VA_ARGS__)
+#define STUB_ARGS_8(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_7(__VA_ARGS__)
+#define STUB_ARGS_9(k, n, ...)  STUB_ARG_##k(n), STUB_ARGS_8(__VA_ARGS__)
+#define STUB_ARGS_10(k, n, ...) STUB_ARG_##k(n), STUB_ARGS_9(__VA_ARGS__)
 
 #define BED_ROW(id, name, r, nargs, text, ...)                                                   \
 	static inline STUB_TYPE_##r bed_##name(struct bed *bed STUB_PARAMS_##nargs(__VA_ARGS__)) \

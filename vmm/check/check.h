@@ -61,7 +61,7 @@ struct call_effect {
 	uint64_t set, clear; /* leaf stores it takes */
 };
 #define CALL_EFFECT_NONE ((struct call_effect){ .checkable = true })
-bool call_effect(struct call_effect *, const struct bed *, const struct snapshot *before,
+bool call_effect(struct call_effect *, struct bed *, const struct snapshot *before,
     enum bed_call_id, const uint64_t *args, const struct bed_result *);
 
 /* Append one row; false when out of memory. */

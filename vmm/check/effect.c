@@ -11,7 +11,7 @@
 #include "vmm/check/check.h"
 
 struct context {
-	const struct bed *bed;
+	struct bed *bed;
 	const struct snapshot *before;
 	enum bed_call_id id;
 	const uint64_t *arg;
@@ -124,14 +124,30 @@ removed_range(struct context *c, uint64_t start, uint64_t end)
 	return true;
 }
 
-/* The pages of [addr, addr + size) that lie in the map, rounded outward; a range that wraps is none. */
+/* Does [start, end) cut into the addresses of a submap of this map? Then a free through it is misuse. */
+static bool
+cuts_into_submap(struct context *c, const struct bed_extent *map, uint64_t start, uint64_t end)
+{
+	struct bed_extent sub;
+
+	for (uint64_t handle = 0; handle < BED_MAPS_MAX; handle++) {
+		if (bed_map_extent(c->bed, handle, &sub) && sub.min >= map->min &&
+		    sub.max <= map->max && sub.max - sub.min < map->max - map->min &&
+		    sub.min < end && sub.max > start)
+			return true;
+	}
+	return false;
+}
+
+/* The pages of [addr, addr + size) that lie in the map, rounded outward. Misuse has no effect. */
 static bool
 removed_from_map(struct context *c, uint64_t handle, uint64_t addr, uint64_t size)
 {
 	uint64_t start = addr & ~BED_PAGE_MASK, end = round_up(addr + size);
 	struct bed_extent map;
 
-	if (addr + size < addr || !bed_map_extent(c->bed, handle, &map))
+	if (addr + size < addr || !bed_map_extent(c->bed, handle, &map) ||
+	    cuts_into_submap(c, &map, start, end))
 		return true;
 	return removed_range(c, start > map.min ? start : map.min, end < map.max ? end : map.max);
 }
@@ -319,7 +335,7 @@ static bool (*const effects[BED_CALL_LIMIT])(struct context *) = {
 };
 
 bool
-call_effect(struct call_effect *effect, const struct bed *bed, const struct snapshot *before,
+call_effect(struct call_effect *effect, struct bed *bed, const struct snapshot *before,
     enum bed_call_id id, const uint64_t *args, const struct bed_result *result)
 {
 	struct context c = { .bed = bed,

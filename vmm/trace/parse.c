@@ -172,6 +172,8 @@ kind_text(enum bed_kind kind)
 		return "a mode: dirty, zero, dma, dma_contig, dma_zero, pageable or none";
 	case A_KD:
 		return "a mode: waitok, nowait or trylock";
+	case A_PAGES:
+		return "a number of pages, or the name of an earlier result";
 	case A_SIZE:
 		return "a size such as 3p, 64k or 0x1000";
 	default:

@@ -205,9 +205,26 @@ plain_value(const char *token, uint64_t *value)
 	return false;
 }
 
+/* A count of pages may carry the unit that says so; no other count has a unit. */
+static bool
+count_value(const char *token, enum bed_kind kind, uint64_t *value)
+{
+	size_t len = strlen(token);
+	char digits[TRACE_TOKEN];
+
+	if (kind == A_PAGES && len > 1 && len < sizeof(digits) && token[len - 1] == 'p') {
+		memcpy(digits, token, len - 1);
+		digits[len - 1] = '\0';
+		token = digits;
+	}
+	return strpbrk(token, "pkmg") == NULL && plain_value(token, value);
+}
+
 bool
 trace_number(const char *token, enum bed_kind kind, uint64_t *value)
 {
+	if (kind == A_PAGES || kind == A_INT)
+		return count_value(token, kind, value);
 	if (plain_value(token, value))
 		return true;
 	switch (kind) {
