@@ -19,12 +19,12 @@
 static pt_entry_t *
 mapping_at(paddr_t pa, vaddr_t va)
 {
-	pt_entry_t *pte = pmap_leaf(va), old;
+	pt_entry_t *pte = pmap_leaf(va), opte;
 
 	if (pte == NULL)
 		return NULL;
-	old = pte_get(pte);
-	return (old & PTE_P) && (old & PTE_SW_M) && (old & PTE_FRAME) == pa ? pte : NULL;
+	opte = pte_get(pte);
+	return (opte & PTE_P) && (opte & PTE_SW_M) && (opte & PTE_FRAME) == pa ? pte : NULL;
 }
 
 /* The address at which a page of a kernel object belongs; 0: of no such object. */
@@ -49,13 +49,13 @@ pmap_page_enter(struct vm_page *pg, vaddr_t va)
 pt_entry_t
 pmap_page_narrow(pt_entry_t *pte, pt_entry_t off, pt_entry_t on)
 {
-	pt_entry_t new = (pte_get(pte) & ~off) | on;
-	pt_entry_t old = pte_swap(pte, new);
-	pt_entry_t late = old & ~new & ~off &(PTE_A | PTE_D);
+	pt_entry_t npte = (pte_get(pte) & ~off) | on;
+	pt_entry_t opte = pte_swap(pte, npte);
+	pt_entry_t late = opte & ~npte & ~off & (PTE_A | PTE_D);
 
 	if (late != 0)
-		pte_swap(pte, new | late);
-	return old;
+		pte_swap(pte, npte | late);
+	return opte;
 }
 
 /* Calls fn for each managed mapping of pg; true if any call said so. */

@@ -30,20 +30,19 @@ table_end(vaddr_t va, vaddr_t end)
 }
 
 static inline void
-set_leaf(pt_entry_t *pte, pt_entry_t new)
+set_leaf(pt_entry_t *pte, pt_entry_t npte)
 {
 	KASSERT(!(pte_get(pte) & PTE_P));
-	pte_set(pte, new);
+	pte_set(pte, npte);
 }
 
-static void __attribute__((__noinline__, __cold__))
-no_table(vaddr_t va)
+static void __attribute__((__noinline__, __cold__)) no_table(vaddr_t va)
 {
 	panic("pmap: no table for 0x%lx (pm_end 0x%lx)", va, pmap_kernel()->pm_end);
 }
 
 static inline void
-set_run(vaddr_t va, uint64_t n, pt_entry_t new)
+set_run(vaddr_t va, uint64_t n, pt_entry_t npte)
 {
 	vaddr_t end = va + n * PAGE_SIZE, next;
 
@@ -57,15 +56,15 @@ set_run(vaddr_t va, uint64_t n, pt_entry_t new)
 		pte = pmap_l1_leaf(l1, va);
 		next = table_end(va, end);
 		n = (next - va) / PAGE_SIZE;
-		count_leaves(l1, n, new &PTE_SW_W ? n : 0);
-		for (; n >= 4; n -= 4, pte += 4, new += 4 * PAGE_SIZE) {
-			set_leaf(&pte[0], new);
-			set_leaf(&pte[1], new + PAGE_SIZE);
-			set_leaf(&pte[2], new + 2 * PAGE_SIZE);
-			set_leaf(&pte[3], new + 3 * PAGE_SIZE);
+		count_leaves(l1, n, npte & PTE_SW_W ? n : 0);
+		for (; n >= 4; n -= 4, pte += 4, npte += 4 * PAGE_SIZE) {
+			set_leaf(&pte[0], npte);
+			set_leaf(&pte[1], npte + PAGE_SIZE);
+			set_leaf(&pte[2], npte + 2 * PAGE_SIZE);
+			set_leaf(&pte[3], npte + 3 * PAGE_SIZE);
 		}
-		for (; n != 0; n--, new += PAGE_SIZE)
-			set_leaf(pte++, new);
+		for (; n != 0; n--, npte += PAGE_SIZE)
+			set_leaf(pte++, npte);
 		va = next;
 	} while (va != end);
 }
@@ -99,31 +98,31 @@ invalidate_one(vaddr_t va)
  * ever see the address at two frames.
  */
 static void
-store_leaf(pt_entry_t *pte, vaddr_t va, pt_entry_t new)
+store_leaf(pt_entry_t *pte, vaddr_t va, pt_entry_t npte)
 {
-	pt_entry_t old = pte_get(pte);
+	pt_entry_t opte = pte_get(pte);
 	uint64_t wired =
-	    (new &PTE_SW_W ? 1u : 0u) - (uint64_t)(old & PTE_P && old & PTE_SW_W ? 1 : 0);
+	    (npte & PTE_SW_W ? 1u : 0u) - (uint64_t)(opte & PTE_P && opte & PTE_SW_W ? 1 : 0);
 	struct pmap_l1 *l1 = pmap_l1(va);
 
-	if ((old & PTE_P) && ((old ^ new) & PTE_FRAME) != 0) {
+	if ((opte & PTE_P) && ((opte ^ npte) & PTE_FRAME) != 0) {
 		pte_swap(pte, 0);
 		COUNT(pte_clear, 1);
 		invalidate_one(va);
-		pte_set(pte, new);
+		pte_set(pte, npte);
 		COUNT(pte_set, 1);
 		count_leaves(l1, 0, wired);
-	} else if (old & PTE_P) {
-		new |= old &(PTE_A | PTE_D);
-		if (old == new)
+	} else if (opte & PTE_P) {
+		npte |= opte & (PTE_A | PTE_D);
+		if (opte == npte)
 			return;
-		pte_swap(pte, new);
+		pte_swap(pte, npte);
 		COUNT(pte_change, 1);
-		if ((old ^ new) & (PTE_W | PTE_NX | PTE_G))
+		if ((opte ^ npte) & (PTE_W | PTE_NX | PTE_G))
 			invalidate_one(va);
 		count_leaves(l1, 0, wired);
 	} else {
-		pte_set(pte, new);
+		pte_set(pte, npte);
 		COUNT(pte_set, 1);
 		count_leaves(l1, 1, wired);
 	}
@@ -181,32 +180,32 @@ pmap_enter(pmap_t pm __unused_arg, vaddr_t va, paddr_t pa, vm_prot_t prot, int f
 {
 	struct vm_page *pg = PHYS_TO_VM_PAGE(pa);
 	int error;
-	pt_entry_t new, *pte = leaf_for(va, &error);
+	pt_entry_t npte, *pte = leaf_for(va, &error);
 
 	if (pte == NULL)
 		return error;
 	va = trunc_page(va);
-	new = (pa & PTE_FRAME) | pmap_leaf_bits(prot) | (flags & PMAP_WIRED ? PTE_SW_W : 0);
+	npte = (pa & PTE_FRAME) | pmap_leaf_bits(prot) | (flags & PMAP_WIRED ? PTE_SW_W : 0);
 	if (pg != NULL) {
-		new |= PTE_SW_M;
+		npte |= PTE_SW_M;
 		pmap_page_enter(pg, va);
 	}
-	store_leaf(pte, va, new);
+	store_leaf(pte, va, npte);
 	return 0;
 }
 
 #ifdef BED_CHECKED_BUILD
 static void
-check_removed(vaddr_t va, pt_entry_t old, bool managed)
+check_removed(vaddr_t va, pt_entry_t opte, bool managed)
 {
-	if (!managed && (old & PTE_SW_M))
-		panic("pmap_kremove: 0x%lx is a managed mapping (pte 0x%lx)", va, old);
-	if (managed && !(old & PTE_SW_M) && PHYS_TO_VM_PAGE(old & PTE_FRAME) != NULL)
+	if (!managed && (opte & PTE_SW_M))
+		panic("pmap_kremove: 0x%lx is a managed mapping (pte 0x%lx)", va, opte);
+	if (managed && !(opte & PTE_SW_M) && PHYS_TO_VM_PAGE(opte & PTE_FRAME) != NULL)
 		panic("pmap_remove: 0x%lx is an unmanaged mapping of a managed page (pte 0x%lx)",
-		    va, old);
+		    va, opte);
 }
 #else
-#define check_removed(va, old, managed) ((void)(managed))
+#define check_removed(va, opte, managed) ((void)(managed))
 #endif
 
 static inline void
@@ -222,8 +221,8 @@ clear_leaf(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
  * CPU sets in between is lost, and nobody asks for them after removal.
  */
 static inline pt_entry_t *
-clear_run(pt_entry_t *pte, const pt_entry_t *last, vaddr_t va __unused_arg, bool managed,
-    uint64_t *wbits)
+clear_run(
+    pt_entry_t *pte, const pt_entry_t *last, vaddr_t va __unused_arg, bool managed, uint64_t *wbits)
 {
 	const pt_entry_t both = PTE_P | PTE_SW_W;
 
@@ -239,12 +238,12 @@ clear_run(pt_entry_t *pte, const pt_entry_t *last, vaddr_t va __unused_arg, bool
 		*wbits += 4 * PTE_SW_W;
 	}
 	for (; pte != last; pte++) {
-		pt_entry_t old = pte_get(pte);
+		pt_entry_t opte = pte_get(pte);
 
-		if (!(old & PTE_P))
+		if (!(opte & PTE_P))
 			break;
 		clear_leaf(pte, va, managed);
-		*wbits += old & PTE_SW_W;
+		*wbits += opte & PTE_SW_W;
 	}
 	return pte;
 }
@@ -379,9 +378,9 @@ pmap_protect(pmap_t pm, vaddr_t start, vaddr_t end, vm_prot_t prot)
 			continue;
 		pte = pmap_l1_leaf(pmap_l1(va), va);
 		for (vaddr_t v = va; v != next; v += PAGE_SIZE, pte++) {
-			pt_entry_t old = pte_get(pte);
+			pt_entry_t opte = pte_get(pte);
 
-			if (!(old & PTE_P) || ((old & ~off) | on) == old)
+			if (!(opte & PTE_P) || ((opte & ~off) | on) == opte)
 				continue;
 			pmap_page_narrow(pte, off, on);
 			changed++;

@@ -23,11 +23,11 @@ __thread struct cpu_info *twin_cpu;
 
 static struct cpu_info cpu;
 
-#define MIB        (UINT64_C(1) << 20)
-#define LARGE      (2 * MIB)
-#define RAM_AHEAD  LARGE /* so that host addresses are 2 MiB aligned, as in the guest */
-#define POOL_MIN   MIB
-#define POOL_MAX   (256 * MIB)
+#define MIB       (UINT64_C(1) << 20)
+#define LARGE     (2 * MIB)
+#define RAM_AHEAD LARGE /* so that host addresses are 2 MiB aligned, as in the guest */
+#define POOL_MIN  MIB
+#define POOL_MAX  (256 * MIB)
 
 /* Data of the guest's files, gathered by twin.ld. */
 extern char twin_data_start[], twin_data_end[], twin_bss_start[], twin_bss_end[];
@@ -121,7 +121,9 @@ plan(const struct twin_config *cfg)
 		pool = pool < POOL_MIN ? POOL_MIN : pool > POOL_MAX ? POOL_MAX : pool;
 	}
 	*b = (struct bed_bootinfo){
-		.ident = { .magic = BED_MAGIC, .version = BED_ABI_VERSION, .build_id = BED_BUILD_ID },
+		.ident = { .magic = BED_MAGIC,
+		    .version = BED_ABI_VERSION,
+		    .build_id = BED_BUILD_ID },
 		.size = sizeof(*b),
 		.flags = cfg->flags & (BED_BOOT_DETERMINISTIC | BED_BOOT_GUARDPAGES),
 		.ncpu = 1,

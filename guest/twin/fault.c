@@ -7,8 +7,7 @@
 
 #include "guest/twin/priv.h"
 #include "guest/uvm/uvm_extern.h"
-
-int uvm_fault(vm_map_t, vaddr_t, int, vm_prot_t) __attribute__((__weak__));
+#include "guest/uvm/uvm_fault.h"
 
 int
 twin_fault(vaddr_t va, uint64_t err)
@@ -16,8 +15,7 @@ twin_fault(vaddr_t va, uint64_t err)
 	vm_prot_t type = err & PF_W ? PROT_WRITE : PROT_READ;
 	int error;
 
-	if (uvm_fault == NULL || kernel_map == NULL || va < VM_MIN_KERNEL_ADDRESS ||
-	    cpu_cannot_sleep())
+	if (kernel_map == NULL || va < VM_MIN_KERNEL_ADDRESS || cpu_cannot_sleep())
 		return EFAULT;
 	error = uvm_fault(kernel_map, trunc_page(va), 0, type);
 	if (error == 0)

@@ -14,7 +14,7 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #else
-#define __sanitizer_start_switch_fiber(save, bottom, size)         ((void)(save))
+#define __sanitizer_start_switch_fiber(save, bottom, size)          ((void)(save))
 #define __sanitizer_finish_switch_fiber(fake, bottom_old, size_old) ((void)(fake))
 #endif
 

@@ -53,7 +53,7 @@ void
 twin_tlb_stored(const pt_entry_t *pte, pt_entry_t old, pt_entry_t new)
 {
 	struct left *l = left_of(pte);
-	bool matters = ((old ^ new) & MATTERS) || (old & ~new & (PTE_A | PTE_D));
+	bool matters = ((old ^ new) & MATTERS) || (old & ~new &(PTE_A | PTE_D));
 
 	if (!(old & PTE_P) || !matters || l->epoch == epoch)
 		return;

@@ -73,8 +73,9 @@ void twin_events_clear(void);
 extern sigjmp_buf twin_panic_jmp;
 void twin_panic_arm(bool);
 const char *twin_panic_text(void);
-#define TWIN_PANIC(statement)                                             \
-	(twin_panic_arm(true), sigsetjmp(twin_panic_jmp, 0) == 0          \
+#define TWIN_PANIC(statement)                                                    \
+	(twin_panic_arm(true),                                                   \
+	    sigsetjmp(twin_panic_jmp, 0) == 0                                    \
 		? ((void)(statement), twin_panic_arm(false), (const char *)NULL) \
 		: twin_panic_text())
 

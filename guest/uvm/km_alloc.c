@@ -86,29 +86,65 @@ is_refused(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *
 	       (kp->kp_pageable && (map->flags & VM_MAP_INTRSAFE) != 0);
 }
 
+static void
+zero_run(struct vm_page *pg, unsigned n)
+{
+	if ((pg->pg_flags & PG_ZERO) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		pmap_zero_page(&pg[i]);
+}
+
+/* n pages in one run from anywhere, if there is such a run; false: look again, with more care. */
+static bool
+get_run(uint64_t n, bool zero, struct pglist *pgl)
+{
+	struct vm_page *pg;
+	unsigned got;
+
+	if (n > uvmexp.npages)
+		return false;
+	pg = uvm_pmr_getrun((unsigned)n, &got, zero ? UVM_PGA_ZERO : 0);
+	if (pg == NULL)
+		return false;
+	if (got != n) {
+		uvm_pmr_putrun(pg, got);
+		return false;
+	}
+	if (zero)
+		zero_run(pg, got);
+	pglist_init(pgl);
+	pglist_add(pgl, pg, got);
+	return true;
+}
+
 /* 0, or ENOMEM, or EINVAL; `align` is what the address asks of the pages. */
 static int
 get_pages(size_t sz, const struct kmem_pa_mode *kp, vsize_t align, bool wait, struct pglist *pgl)
 {
-	paddr_t low = 0, high = (paddr_t)-1;
+	const struct uvm_constraint_range *range = kp->kp_constraint;
 
+	if (range == NULL)
+		range = &no_constraint;
 	if (align < kp->kp_align)
 		align = kp->kp_align;
-	if (kp->kp_constraint != NULL) {
-		low = kp->kp_constraint->ucr_low;
-		high = kp->kp_constraint->ucr_high;
-	}
-	return uvm_pglistalloc(sz, low, high, align, kp->kp_boundary, pgl, kp->kp_maxseg,
+	if (range == &no_constraint && (align | kp->kp_boundary) == 0 &&
+	    get_run(atop(sz), kp->kp_zero, pgl))
+		return 0;
+	return uvm_pglistalloc(sz, range->ucr_low, range->ucr_high, align, kp->kp_boundary, pgl,
+	    kp->kp_maxseg,
 	    UVM_PLA_TRYCONTIG | (wait ? UVM_PLA_WAITOK : UVM_PLA_NOWAIT) |
 		(kp->kp_zero ? UVM_PLA_ZERO : 0));
 }
 
-/* One page by its direct map address, any page will do: the modes of most calls. */
+/* One page by its direct map address, any page will do, and nothing else is asked: most calls. */
 static __always_inline bool
-is_plain_page(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp)
+is_plain_page(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp,
+    const struct kmem_dyn_mode *kd)
 {
 	return sz == PAGE_SIZE && kv->kv_singlepage && kp->kp_constraint == &no_constraint &&
-	       (kv->kv_align | kp->kp_align | kp->kp_boundary | (vsize_t)kp->kp_object) == 0 &&
+	       (kv->kv_align | kp->kp_align | kp->kp_boundary | (uintptr_t)kp->kp_object |
+		   (uintptr_t)kd->kd_slowdown) == 0 &&
 	       takes_pages(kp);
 }
 
@@ -193,7 +229,6 @@ alloc_mapped(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode
 	return (void *)va;
 }
 
-/* Whatever is no plain page: other modes, refusals, and memory that is short. */
 static __attribute__((__noinline__)) void *
 alloc_any(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp,
     const struct kmem_dyn_mode *kd)
@@ -216,23 +251,23 @@ km_alloc(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp
 	struct vm_page *pg;
 	unsigned got;
 
-	if (unlikely(!is_plain_page(sz, kv, kp)) || unlikely(kd->kd_slowdown != NULL))
+	if (unlikely(!is_plain_page(sz, kv, kp, kd)))
 		return alloc_any(sz, kv, kp, kd);
 	pg = uvm_pmr_getrun(1, &got, kp->kp_zero ? UVM_PGA_ZERO : 0);
-	if (unlikely(pg == NULL))
-		return alloc_any(sz, kv, kp, kd);
-	if (kp->kp_zero && (pg->pg_flags & PG_ZERO) == 0)
-		pmap_zero_page(pg);
+	if (unlikely(pg == NULL)) /* memory is short; what a plain page asks for is known */
+		return alloc_any(PAGE_SIZE, &kv_page, kp, kd);
+	if (kp->kp_zero)
+		zero_run(pg, 1);
 	return PMAP_DIRECT_MAP(VM_PAGE_TO_PHYS(pg));
 }
 
-static void
+static __always_inline void
 free_direct(void *v, size_t sz)
 {
 	paddr_t pa = PMAP_DIRECT_UNMAP(v);
 	struct vm_page *pg = PHYS_TO_VM_PAGE(pa);
 
-	if (unlikely(pg == NULL || sz == 0 || ((pa | sz) & PAGE_MASK) != 0))
+	if (unlikely(((pa | sz) & PAGE_MASK) != 0) || unlikely(sz == 0) || unlikely(pg == NULL))
 		panic("km_free: %p, %zu bytes: no pages of the direct map", v, sz);
 	uvm_pmr_putrun(pg, (unsigned)atop(sz));
 }
@@ -254,16 +289,12 @@ is_ours(struct vm_map *map, vaddr_t start, vaddr_t end, const struct kmem_pa_mod
 	return ours;
 }
 
-static __attribute__((__noinline__)) void
+static void
 free_mapped(vaddr_t start, size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp)
 {
+	struct vm_map *map = *kv->kv_map;
 	vaddr_t end = start + sz;
-	struct vm_map *map;
 
-	if (unlikely(kv->kv_map == NULL))
-		panic("km_free: 0x%llx, %zu bytes: these modes allocate nothing",
-		    (unsigned long long)start, sz);
-	map = *kv->kv_map;
 	if (unlikely(!is_ours(map, start, end, kp))) {
 		uvm_map_misuse(
 		    &uvm_misuse.free_unmapped, "km_free: not allocated so", map, start, end);
@@ -277,11 +308,22 @@ free_mapped(vaddr_t start, size_t sz, const struct kmem_va_mode *kv, const struc
 		uvm_unmap(map, start, end);
 }
 
-void
-km_free(void *v, size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp)
+static __attribute__((__noinline__)) void
+free_any(void *v, size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp)
 {
+	if (kv->kv_singlepage || (kv->kv_map == NULL && !is_direct(kv, kp)))
+		panic("km_free: %p, %zu bytes: these modes do not allocate that", v, sz);
 	if (is_direct(kv, kp))
 		free_direct(v, sz);
 	else
 		free_mapped((vaddr_t)v, sz, kv, kp);
+}
+
+void
+km_free(void *v, size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *kp)
+{
+	if (likely(kv->kv_singlepage && sz == PAGE_SIZE))
+		free_direct(v, PAGE_SIZE);
+	else
+		free_any(v, sz, kv, kp);
 }

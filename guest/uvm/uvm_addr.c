@@ -120,8 +120,8 @@ static __noinline void
 sort_in_big(struct uvm_addr *ua, struct vm_map_entry *e)
 {
 	if (ua->fit == UVM_ADDR_BESTFIT) {
-		uvm_addr_tree_insert(ua, e,
-		    e->fspace >> PAGE_SHIFT << 32 | page_number(ua, VMMAP_FREE_START(e)));
+		uvm_addr_tree_insert(
+		    ua, e, e->fspace >> PAGE_SHIFT << 32 | page_number(ua, VMMAP_FREE_START(e)));
 	} else {
 		ua->have |= UINT64_C(1) << UVM_ADDR_BIG;
 		sort_into_trie(ua, e, UVM_ADDR_BIG);
@@ -249,7 +249,7 @@ select_bestfit(struct uvm_addr *ua, vsize_t size, vsize_t align)
 	}
 	if (e == NULL && ua->big != 0)
 		e = align > PAGE_SIZE ? uvm_addr_tree_aligned(ua, n << 32, size, align)
-				      : uvm_addr_tree_first(ua, n << 32);
+		                      : uvm_addr_tree_first(ua, n << 32);
 	/* The last hole has the highest address: it wins only if it is smaller. */
 	if ((e == NULL || top->fspace < e->fspace) && entry_fits(top, size, align))
 		e = top;
@@ -287,8 +287,8 @@ uvm_addr_select_slow(struct uvm_addr *ua, vsize_t size, vsize_t align, vaddr_t *
 		align = PAGE_SIZE;
 	e = best ? select_bestfit(ua, size, align) : select_firstfit(ua, size, align);
 	if (e != NULL)
-		*va = uvm_addr_hole_place(VMMAP_FREE_START(e), VMMAP_FREE_END(e), size, align,
-		    best && e != ua->top);
+		*va = uvm_addr_hole_place(
+		    VMMAP_FREE_START(e), VMMAP_FREE_END(e), size, align, best && e != ua->top);
 	return e;
 }
 

@@ -29,9 +29,9 @@
  *     in one more column of the trie instead.
  *
  *   best fit, page alignment: the smallest column that is not empty (one bit scan), its first bit
- *   (one bit scan a level), or its single one if that is lower. Levels follow the highest address in use: 2 up to 16 MiB, 3 up to 1 GiB,
- *   4 up to 64 GiB. Big holes: three descents of at most 64 steps, about log2(big holes) in practice.
- *   Nothing depends on the number of small holes.
+ *   (one bit scan a level), or its single one if that is lower. Levels follow the highest address in
+ *   use: 2 up to 16 MiB, 3 up to 1 GiB, 4 up to 64 GiB. Big holes: three descents of at most 64 steps,
+ *   about log2(big holes) in practice. Nothing depends on the number of small holes.
  *
  *   best fit, aligned: columns from the request's size upwards are searched in turn. Each column and
  *   each subtree carries an upper bound of the alignment its holes contain; a bound is raised by every
@@ -67,13 +67,13 @@ enum uvm_addr_fit {
 
 /* Per entry: a leaf of the tree of big holes and, next to it, room for one branch. */
 struct uvm_addr_big {
-	uint64_t key;                    /* pages << 32 | page number of the hole's start */
-	struct vm_map_entry *leaf_up;    /* the branch above the leaf, NULL: the leaf is the root */
-	struct vm_map_entry *branch_up;  /* the branch above the branch */
-	uintptr_t child[2];              /* entry; low bit set: its branch, clear: its leaf */
-	uint8_t bit;                     /* the branch's critical bit of the key */
-	uint8_t align;                   /* upper bound of the alignment below, as a shift */
-	uint8_t used;                    /* the branch is part of the tree */
+	uint64_t key;                   /* pages << 32 | page number of the hole's start */
+	struct vm_map_entry *leaf_up;   /* the branch above the leaf, NULL: the leaf is the root */
+	struct vm_map_entry *branch_up; /* the branch above the branch */
+	uintptr_t child[2];             /* entry; low bit set: its branch, clear: its leaf */
+	uint8_t bit;                    /* the branch's critical bit of the key */
+	uint8_t align;                  /* upper bound of the alignment below, as a shift */
+	uint8_t used;                   /* the branch is part of the tree */
 	uint8_t pad[5];
 };
 
@@ -85,24 +85,24 @@ struct uvm_addr {
 	uint64_t in_trie;            /* bit c: column c of the trie is not empty */
 	uintptr_t big;               /* root of the tree of big holes */
 	struct uvm_addr_node *root;
-	uint64_t reach;              /* page numbers below this are below the root */
-	uint32_t shift;              /* 6 * (levels - 1) */
-	uint32_t fit;                /* enum uvm_addr_fit */
-	uint64_t near;               /* the leaf found last, and page number / 64 of it */
+	uint64_t reach; /* page numbers below this are below the root */
+	uint32_t shift; /* 6 * (levels - 1) */
+	uint32_t fit;   /* enum uvm_addr_fit */
+	uint64_t near;  /* the leaf found last, and page number / 64 of it */
 	struct uvm_addr_node *near_leaf;
 	struct uvm_addr_node *spare; /* nodes in stock, linked by `up` */
 	uint32_t nspare;
-	uint32_t need;               /* most nodes one operation can take */
-	uint32_t nnodes;             /* nodes fed in altogether: a multiple of 4 */
-	/* Of each size: the bits that change from the first page to the last of any hole of it, or more. */
+	uint32_t need;   /* most nodes one operation can take */
+	uint32_t nnodes; /* nodes fed in altogether: a multiple of 4 */
+	/* Of each size: OR of uvm_addr_hole_bits() of its holes, or more. */
 	uint64_t align[UVM_ADDR_BIG + 1];
 	/* Of each size one hole, maybe: a size that has just one is not worth a trip to the trie. */
 	struct vm_map_entry *single[UVM_ADDR_BIG + 1];
 };
 
 /* min and max: page aligned. `header` must describe one hole, [min, max). Takes no memory. */
-void uvm_addr_init(struct uvm_addr *, struct vm_map_entry *header, vaddr_t min, vaddr_t max,
-    enum uvm_addr_fit);
+void uvm_addr_init(
+    struct uvm_addr *, struct vm_map_entry *header, vaddr_t min, vaddr_t max, enum uvm_addr_fit);
 
 /* Nodes for one map or unmap operation are in stock. While false, feed a page. */
 static inline bool

@@ -8,8 +8,9 @@
 #include <machine/param.h>
 
 /*
- * The bits that change on the way from start - 1 to end - 1. A multiple of 2^k lies in [start, end) iff one
- * of the bits from k on does, that is, iff this is at least 2^k; which also holds for the OR of many.
+ * The bits that change on the way from start - 1 to end - 1. A multiple of 2^k lies in [start, end) iff
+ * one of the bits from k on does, that is, iff this is at least 2^k. So does the OR of many tell whether
+ * any of them contains one.
  */
 static inline uint64_t
 uvm_addr_hole_bits(vaddr_t start, vaddr_t end)

@@ -17,9 +17,8 @@ void uvm_addr_sort_out(struct uvm_addr *, struct vm_map_entry *);
  * Place size bytes (a multiple of the page size, not 0) at a multiple of align (0 or a power of two). The
  * entry before the chosen hole and *va, or NULL: no hole can hold it.
  */
-struct vm_map_entry *uvm_addr_select_slow(struct uvm_addr *, vsize_t size, vsize_t align,
-    vaddr_t *va);
-
+struct vm_map_entry *uvm_addr_select_slow(
+    struct uvm_addr *, vsize_t size, vsize_t align, vaddr_t *va);
 
 /* Column 0: the address at which an entry starts. */
 static inline void
@@ -66,14 +65,17 @@ uvm_addr_hole_remove(struct uvm_addr *ua, struct vm_map_entry *e)
 		uvm_addr_sort_out(ua, e);
 }
 
-/* uvm_addr_lookup() for an address that is mostly the start of an entry. */
+/* uvm_addr_lookup(), quick when the entry starts in the leaf used last. */
 static inline struct vm_map_entry *
 uvm_addr_find(struct uvm_addr *ua, vaddr_t va)
 {
-	uint64_t page = page_number(ua, va);
+	uint64_t page = page_number(ua, va), w;
 
-	if (page >> 6 == ua->near && (ua->near_leaf->col[0] >> (page & 63) & 1) != 0)
-		return ua->near_leaf->sub[page & 63];
+	if (likely(page >> 6 == ua->near)) {
+		w = ua->near_leaf->col[0] & ~(COLUMNS_FROM(page & 63) << 1);
+		if (likely(w != 0))
+			return ua->near_leaf->sub[highest_bit(w)];
+	}
 	return uvm_addr_lookup(ua, va);
 }
 

@@ -72,7 +72,7 @@ static inline unsigned
 hole_align(const struct vm_map_entry *e)
 {
 	return 63 - (unsigned)__builtin_clzll(
-	    uvm_addr_hole_bits(VMMAP_FREE_START(e), VMMAP_FREE_END(e)));
+			uvm_addr_hole_bits(VMMAP_FREE_START(e), VMMAP_FREE_END(e)));
 }
 
 static inline unsigned
@@ -251,9 +251,8 @@ uvm_addr_tree_aligned(struct uvm_addr *ua, uint64_t key, vsize_t size, vsize_t a
 	for (l = leaf_of(e);;) {
 		struct vm_map_entry *b;
 
-		if (!is_branch(l) &&
-		    uvm_addr_hole_fits(VMMAP_FREE_START(link_entry(l)),
-			VMMAP_FREE_END(link_entry(l)), size, align))
+		if (!is_branch(l) && uvm_addr_hole_fits(VMMAP_FREE_START(link_entry(l)),
+					 VMMAP_FREE_END(link_entry(l)), size, align))
 			return link_entry(l);
 		/* The next leaf upwards in key order that contains the alignment. */
 		e = NULL;

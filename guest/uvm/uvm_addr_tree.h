@@ -27,7 +27,7 @@ struct vm_map_entry *uvm_addr_tree_last(const struct uvm_addr *);
  * Among the entries with key >= key: the lowest whose hole can hold size bytes at a multiple of align,
  * or NULL.
  */
-struct vm_map_entry *uvm_addr_tree_aligned(struct uvm_addr *, uint64_t key, vsize_t size,
-    vsize_t align);
+struct vm_map_entry *uvm_addr_tree_aligned(
+    struct uvm_addr *, uint64_t key, vsize_t size, vsize_t align);
 
 #endif

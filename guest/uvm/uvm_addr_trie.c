@@ -119,8 +119,8 @@ any_of(const struct uvm_addr_node *n, uint64_t columns)
 }
 
 uint64_t
-uvm_addr_trie_next(const struct uvm_addr *ua, uint64_t columns, uint64_t page,
-    struct uvm_addr_node **leaf)
+uvm_addr_trie_next(
+    const struct uvm_addr *ua, uint64_t columns, uint64_t page, struct uvm_addr_node **leaf)
 {
 	struct uvm_addr_node *n = ua->root;
 	unsigned shift = ua->shift;

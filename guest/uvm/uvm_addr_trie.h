@@ -7,10 +7,10 @@
  *	column UVM_ADDR_BIG      first fit only: pages at which a bigger hole starts
  *
  * A node is a word for each column and 64 pointers. In a leaf, bit i of col[c] says that page i of its 64
- * is in column c, and sub[i] is the entry that starts there or that the hole there belongs to; a page is
- * in one column at most. In a node above, bit i of col[c] says that col[c] of sub[i] is not zero. Hence the
- * lowest page of a column is one bit scan a level, and the entry below an address is found in column 0 the
- * same way. Nodes stay when they empty.
+ * is in column c, and sub[i] is the entry that starts there or that the hole there belongs to; a page
+ * is in one column at most. In a node above, bit i of col[c] says that col[c] of sub[i] is not zero.
+ * Hence the lowest page of a column is one bit scan a level, and the entry below an address is found in
+ * column 0 the same way. Nodes stay when they empty.
  */
 #ifndef UVM_ADDR_TRIE_H
 #define UVM_ADDR_TRIE_H
@@ -94,7 +94,7 @@ trie_first(const struct uvm_addr *ua, unsigned c)
 #define TRIE_NONE UINT64_MAX
 
 /* The lowest page >= `page` that is in one of the columns of the set, or TRIE_NONE; *leaf: its leaf. */
-uint64_t uvm_addr_trie_next(const struct uvm_addr *, uint64_t columns, uint64_t page,
-    struct uvm_addr_node **leaf);
+uint64_t uvm_addr_trie_next(
+    const struct uvm_addr *, uint64_t columns, uint64_t page, struct uvm_addr_node **leaf);
 
 #endif

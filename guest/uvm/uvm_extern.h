@@ -104,21 +104,27 @@ extern vaddr_t uvm_maxkaddr;
 void uvm_init(const struct bed_bootinfo *);
 
 /*
- * Put sz bytes of uobj, a kernel object or NULL, into the map, at the offset that follows from the address
- * (offset must be UVM_UNKNOWN_OFFSET: address - VM_MIN_KERNEL_ADDRESS); align 0 or a power of two. 0 and *addr, or
- * EINVAL (bad argument), EACCES (protection beyond the maximum), ENOMEM (no space, no table page, no memory
- * for bookkeeping, FIXED and taken), EFAULT (TRYLOCK and locked).
+ * Put sz bytes of uobj, a kernel object or NULL, into the map, at the offset that follows from the
+ * address (address - VM_MIN_KERNEL_ADDRESS; `offset` must be UVM_UNKNOWN_OFFSET); align 0 or a power of two. 0
+ * and *addr, or EINVAL (bad argument), EACCES (protection beyond the maximum), ENOMEM (no space, no table
+ * page, no memory for bookkeeping, FIXED and taken), EFAULT (TRYLOCK and locked).
  * Asking for write and execute together is a panic. Never sleeps for memory.
  */
-int uvm_map(vm_map_t, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, voff_t offset, vsize_t align,
-    unsigned flags);
+int uvm_map(vm_map_t, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, voff_t offset,
+    vsize_t align, unsigned flags);
 
 /* Remove everything in [start, end): mappings, pages, entries, addresses; in this order. */
 void uvm_unmap(vm_map_t, vaddr_t start, vaddr_t end);
 
-/* Rights of [start, end). EINVAL (order, or a submap inside), EACCES (beyond the maximum); holes are skipped. */
+/*
+ * Rights of [start, end). EINVAL (order, alignment, a submap inside) or EACCES (beyond the maximum), and
+ * nothing changed; holes are skipped.
+ */
 int uvm_map_protect(vm_map_t, vaddr_t start, vaddr_t end, vm_prot_t, boolean_t set_max);
-/* Wire (pageable FALSE) or unwire a range that is mapped throughout. EFAULT, EINVAL, or the fault's error. */
+/*
+ * Wire (pageable FALSE) or unwire a range that is mapped throughout, all of it or nothing: EFAULT (it
+ * begins with a hole), EINVAL (a hole or submap in it, not wired), or the fault's error.
+ */
 int uvm_map_pageable(vm_map_t, vaddr_t start, vaddr_t end, boolean_t pageable);
 /* The range is mapped throughout and all of it allows prot. Does not look into submaps. */
 boolean_t uvm_map_checkprot(vm_map_t, vaddr_t start, vaddr_t end, vm_prot_t);
@@ -127,7 +133,10 @@ boolean_t uvm_kernacc(vaddr_t addr, vsize_t len, vm_prot_t rw);
 /* The largest hole in bytes: an allocation of this size (less a guard page) succeeds. */
 vsize_t uvm_map_largest_hole(vm_map_t);
 
-/* uvm_km_alloc(9). 1: wired kernel memory; sleeps for pages, holding neither lock nor address meanwhile. */
+/*
+ * Wired kernel memory. Sleeps for pages, with no lock and no page held meanwhile, but with its addresses
+ * taken; 0 at once for more pages than there are.
+ */
 #define uvm_km_alloc(map, size)  uvm_km_alloc1(map, size, 0, FALSE)
 #define uvm_km_zalloc(map, size) uvm_km_alloc1(map, size, 0, TRUE)
 vaddr_t uvm_km_alloc1(vm_map_t, vsize_t size, vsize_t align, boolean_t zeroit);
@@ -142,14 +151,14 @@ void uvm_km_free_wakeup(vm_map_t, vaddr_t addr, vsize_t size);
  */
 #define uvm_km_kmemalloc(map, obj, size, flags) \
 	uvm_km_kmemalloc_pla(map, obj, size, 0, flags, 0, (paddr_t)-1, 0, 0, 0)
-vaddr_t uvm_km_kmemalloc_pla(vm_map_t, struct uvm_object *obj, vsize_t size, vsize_t valign, int flags,
-    paddr_t low, paddr_t high, paddr_t alignment, paddr_t boundary, int nsegs);
+vaddr_t uvm_km_kmemalloc_pla(vm_map_t, struct uvm_object *obj, vsize_t size, vsize_t valign,
+    int flags, paddr_t low, paddr_t high, paddr_t alignment, paddr_t boundary, int nsegs);
 
 /* Addresses with kernel_object behind them: a first touch brings a zeroed page. */
 vaddr_t uvm_km_valloc(vm_map_t, vsize_t size);
 vaddr_t uvm_km_valloc_align(vm_map_t, vsize_t size, vsize_t align, int flags);
 vaddr_t uvm_km_valloc_try(vm_map_t, vsize_t size);
-/* Sleeps for address space, on the map; 0 at once if the map can never hold it. prefer: an address to try. */
+/* Sleep for address space, on the map; 0 at once if the map can never hold it. prefer means nothing. */
 vaddr_t uvm_km_valloc_wait(vm_map_t, vsize_t size);
 vaddr_t uvm_km_valloc_prefer_wait(vm_map_t, vsize_t size, voff_t prefer);
 

@@ -92,7 +92,7 @@ map_page(struct vm_map *map, vaddr_t va, struct vm_page *pg, vm_fault_t type, vm
 }
 
 /* 0, an error, or FAULT_AGAIN. */
-static int
+static __always_inline int
 attempt(struct vm_map *top, vaddr_t va, vm_fault_t type, vm_prot_t access)
 {
 	struct vm_map_entry *e;
@@ -155,7 +155,7 @@ uvm_fault_wire(struct vm_map *map, vaddr_t start, vaddr_t end, vm_prot_t access_
 	return 0;
 }
 
-/* One wiring less of the page at off; the mapping follows its last one. */
+/* One wiring less of the page at off, if it has any; the mapping follows its last one. */
 static void
 unwire_page(struct vm_map *map, vaddr_t va, struct uvm_object *obj, voff_t off)
 {
@@ -167,7 +167,7 @@ unwire_page(struct vm_map *map, vaddr_t va, struct uvm_object *obj, voff_t off)
 		uvm_obj_wait(obj, off, "fltunwre");
 		mtx_enter(&obj->vmobjlock);
 	}
-	if (pg != NULL) {
+	if (pg != NULL && pg->wire_count != 0) {
 		uvm_pageunwire(pg);
 		if (pg->wire_count == 0)
 			pmap_unwire(map->pmap, va);

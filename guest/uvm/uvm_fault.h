@@ -37,7 +37,7 @@ int uvm_fault(struct vm_map *, vaddr_t va, vm_fault_t fault_type, vm_prot_t acce
  * holding its lock.
  */
 int uvm_fault_wire(struct vm_map *, vaddr_t start, vaddr_t end, vm_prot_t access_type);
-/* Take back one wiring of every page. The pages stay, and stay mapped. Takes the map's read lock. */
+/* Take back one wiring of every page that has one. Pages stay, and stay mapped. Takes the map's read lock. */
 void uvm_fault_unwire(struct vm_map *, vaddr_t start, vaddr_t end);
 /* The same with the map locked, for reading or writing. */
 void uvm_fault_unwire_locked(struct vm_map *, vaddr_t start, vaddr_t end);

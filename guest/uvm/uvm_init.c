@@ -31,8 +31,8 @@ standard_submap(struct vm_map *store, vsize_t size, int flags, const char *name)
 	vaddr_t min = 0, max;
 
 	if (uvm_km_suballoc(kernel_map, &min, &max, size, flags, FALSE, store) == NULL)
-		panic("uvm_init: no room for %s in %llu bytes of kernel_map", name,
-		    (unsigned long long)(vm_map_max(kernel_map) - vm_map_min(kernel_map)));
+		panic("uvm_init: no room for %s in %llu bytes of kernel_map, or no page-table pages left",
+		    name, (unsigned long long)(vm_map_max(kernel_map) - vm_map_min(kernel_map)));
 	store->name = name;
 	return store;
 }
@@ -58,7 +58,7 @@ uvm_init(const struct bed_bootinfo *boot)
 	    vm_map_max(kmem_map), UVM_ADDR_BESTFIT);
 	exec_map = standard_submap(&exec_map_store, at_most(EXEC_MAP_SIZE, boot->kva_size / 8),
 	    VM_MAP_PAGEABLE, "exec_map");
-	phys_map = standard_submap(&phys_map_store, at_most(PHYS_MAP_SIZE, boot->kva_size / 16), 0,
-	    "phys_map");
+	phys_map = standard_submap(
+	    &phys_map_store, at_most(PHYS_MAP_SIZE, boot->kva_size / 16), 0, "phys_map");
 	km_alloc_init(boot);
 }

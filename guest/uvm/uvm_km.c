@@ -104,8 +104,8 @@ enter_list(const struct backing *bk, vaddr_t va, struct pglist *pgl)
  * shortage everything goes back before the sleep: two that want most of memory do not starve each other.
  */
 static int
-gather_pages(const struct backing *bk, vsize_t size, struct vm_page *pg, unsigned got,
-    struct pglist *pgl)
+gather_pages(
+    const struct backing *bk, vsize_t size, struct vm_page *pg, unsigned got, struct pglist *pgl)
 {
 	unsigned n = (unsigned)atop(size);
 
@@ -135,8 +135,6 @@ populate(const struct backing *bk, vaddr_t va, vsize_t size)
 	unsigned got;
 	int error;
 
-	if (size > ptoa(uvmexp.npages))
-		return ENOMEM;
 	if (bk->obj != NULL && reserve_object(bk, va - VM_MIN_KERNEL_ADDRESS, size) != 0)
 		return ENOMEM;
 	pg = uvm_pmr_getrun((unsigned)atop(size), &got, (int)bk->pga);
@@ -150,8 +148,9 @@ populate(const struct backing *bk, vaddr_t va, vsize_t size)
 	return error;
 }
 
-vaddr_t
-uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
+/* uvm_km_alloc1() when the pages are not one free run at hand; the addresses are there. */
+static __noinline vaddr_t
+alloc1_slowly(struct vm_map *map, vaddr_t va, vsize_t size, boolean_t zeroit)
 {
 	const struct backing bk = {
 		.obj = &uvm_kernel_object,
@@ -159,18 +158,45 @@ uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
 		.zero = zeroit,
 		.wait = true,
 	};
-	vaddr_t va;
+
+	if (populate(&bk, va, size) == 0)
+		return va;
+	uvm_unmap(map, va, va + size);
+	return 0;
+}
+
+vaddr_t
+uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
+{
+	vaddr_t va = map->min_offset;
+	struct vm_page *pg;
+	unsigned got;
+	bool zero;
 
 	size = checked_size(map, size);
-	if (size == 0 || (map->flags & VM_MAP_INTRSAFE) != 0)
+	/* What memory could never hold is refused before the map makes page tables for it. */
+	if (unlikely(size == 0 || size > ptoa(uvmexp.npages) ||
+		     (map->flags & VM_MAP_INTRSAFE) != 0))
 		return 0;
-	va = map_range(map, size, bk.obj, align, PROT_RWX, 0);
-	if (va == 0)
+	if (unlikely(uvm_map(map, &va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, align,
+			 UVM_MAPFLAG(PROT_RW, PROT_RWX, MAP_INHERIT_NONE, MADV_RANDOM, 0)) != 0))
 		return 0;
-	if (unlikely(populate(&bk, va, size) != 0)) {
-		uvm_unmap(map, va, va + size);
-		return 0;
+	if (unlikely(
+		uvm_obj_reserve(&uvm_kernel_object, va - VM_MIN_KERNEL_ADDRESS, atop(size)) != 0))
+		return alloc1_slowly(map, va, size, zeroit);
+	pg = uvm_pmr_getrun((unsigned)atop(size), &got,
+	    zeroit ? UVM_PGA_USERESERVE | UVM_PGA_ZERO : UVM_PGA_USERESERVE);
+	if (unlikely(pg == NULL))
+		return alloc1_slowly(map, va, size, zeroit);
+	if (unlikely(got != atop(size))) {
+		uvm_pmr_unget(pg, got);
+		return alloc1_slowly(map, va, size, zeroit);
 	}
+	zero = zeroit && (pg->pg_flags & PG_ZERO) == 0;
+	uvm_obj_insert_run(&uvm_kernel_object, va - VM_MIN_KERNEL_ADDRESS, pg, got);
+	pmap_enter_run(va, VM_PAGE_TO_PHYS(pg), got, PROT_RW, PROT_RW | PMAP_WIRED);
+	if (unlikely(zero))
+		kva_zero(va, size);
 	return va;
 }
 
@@ -187,13 +213,13 @@ uvm_km_kmemalloc_pla(struct vm_map *map, struct uvm_object *obj, vsize_t size, v
 		.wait = (flags & (UVM_KMF_NOWAIT | UVM_KMF_CANFAIL)) == 0,
 	};
 	bool anywhere = low == 0 && high == (paddr_t)-1 && alignment <= PAGE_SIZE &&
-	    boundary == 0 && nsegs == 0;
+	                boundary == 0 && nsegs == 0;
 	struct pglist pgl;
 	vaddr_t va;
 	int error;
 
 	size = checked_size(map, size);
-	if (size == 0 || (valloc && (flags & UVM_KMF_ZERO) != 0))
+	if (size == 0 || (valloc ? (flags & UVM_KMF_ZERO) != 0 : size > ptoa(uvmexp.npages)))
 		return 0;
 	/* Only these can be freed again: pages of an object by the object, others by an INTRSAFE map. */
 	if (obj != NULL ? obj != &uvm_kernel_object || intrsafe : !intrsafe && !valloc)
@@ -254,6 +280,7 @@ uvm_km_free_wakeup(struct vm_map *map, vaddr_t addr, vsize_t size)
 void
 uvm_km_pgremove_intrsafe(vaddr_t start, vaddr_t end)
 {
+	struct vm_page *run = NULL;
 	struct pglist pgl;
 	paddr_t pa;
 
@@ -266,9 +293,14 @@ uvm_km_pgremove_intrsafe(vaddr_t start, vaddr_t end)
 			continue;
 		pg = PHYS_TO_VM_PAGE(pa);
 		if (pg == NULL)
-			panic("uvm_km_pgremove_intrsafe: no page for 0x%llx",
-			    (unsigned long long)pa);
-		pglist_add(&pgl, pg, 1);
+			panic(
+			    "uvm_km_pgremove_intrsafe: no page for 0x%llx", (unsigned long long)pa);
+		if (run != NULL && pg == run + run->fpgsz) {
+			run->fpgsz++;
+			continue;
+		}
+		run = pg;
+		pglist_add(&pgl, run, 1);
 	}
 	pmap_kremove(start, end - start);
 	if (pgl.first != NULL)

@@ -90,8 +90,8 @@ uvm_km_suballoc(struct vm_map *parent, vaddr_t *min, vaddr_t *max, vsize_t size,
 		    UVM_FLAG_NOMERGE | (fixed ? UVM_FLAG_FIXED : 0))) != 0)
 		return NULL;
 	if (own)
-		uvm_map_setup(submap, parent->pmap, va, va + size, flags, UVM_ADDR_FIRSTFIT,
-		    "submap");
+		uvm_map_setup(
+		    submap, parent->pmap, va, va + size, flags, UVM_ADDR_FIRSTFIT, "submap");
 	else
 		submap = uvm_map_create(parent->pmap, va, va + size, flags, "submap");
 	if (submap == NULL) {

@@ -64,9 +64,9 @@ static uint64_t
 attr_of(const struct uvm_object *uobj, unsigned flags)
 {
 	uint64_t etype = (uobj != NULL ? UVM_ET_OBJ : 0) |
-	    (flags & UVM_FLAG_HOLE ? UVM_ET_HOLE : 0) |
-	    (flags & UVM_FLAG_NOFAULT ? UVM_ET_NOFAULT : 0) |
-	    (flags & UVM_FLAG_NOMERGE ? UVM_ET_NOMERGE : 0);
+	                 (flags & UVM_FLAG_HOLE ? UVM_ET_HOLE : 0) |
+	                 (flags & UVM_FLAG_NOFAULT ? UVM_ET_NOFAULT : 0) |
+	                 (flags & UVM_FLAG_NOMERGE ? UVM_ET_NOMERGE : 0);
 
 	return (flags & UVM_MAPFLAG(PROT_MASK, PROT_MASK, 3, 7, 0)) | etype << 16;
 }
@@ -104,8 +104,8 @@ insert_entry(struct vm_map *map, struct vm_map_entry *prev, vaddr_t start, vaddr
  * fail.
  */
 static __always_inline void
-insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end,
-    uint32_t guard, struct uvm_object *uobj, uint64_t attr, const bool merge)
+insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end, uint32_t guard,
+    struct uvm_object *uobj, uint64_t attr, const bool merge)
 {
 	struct uvm_addr *ua = &map->addr;
 	struct vm_map_entry *next = e->next;
@@ -196,8 +196,8 @@ guarded_space(struct vm_map *map, vaddr_t *va, vsize_t size, vsize_t align, uint
 
 /* uvm_map() with everything that may be asked for. */
 static __noinline int
-map_specially(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj,
-    voff_t offset, vsize_t align, unsigned flags)
+map_specially(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, voff_t offset,
+    vsize_t align, unsigned flags)
 {
 	struct vm_map_entry *e;
 	vaddr_t va = *addr;
@@ -250,11 +250,11 @@ uvm_map(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, 
 	vaddr_t va;
 
 	if (unlikely(sz - 1 >= map->plain_span || flags > UVM_PLAIN_FLAGS ||
-		((sz & PAGE_MASK) | (align & (align - 1)) | ~offset) != 0))
+		     ((sz & PAGE_MASK) | (align & (align - 1)) | ~offset) != 0))
 		return map_specially(map, addr, sz, uobj, offset, align, flags);
 	vm_map_lock_pageable(map);
 	if (unlikely(flags != map->kind_flags || uobj != map->kind_uobj ||
-		!stocked(map, UVM_MAP_STOCK_MAP)))
+		     !stocked(map, UVM_MAP_STOCK_MAP)))
 		goto specially;
 	e = uvm_addr_select(&map->addr, sz, align, &va);
 	if (unlikely(e == NULL || va + sz > uvm_maxkaddr))

@@ -83,19 +83,19 @@ struct vm_map {
 	/* One of the two, by VM_MAP_INTRSAFE, guards everything below but the constants. */
 	struct rwlock lock;
 	struct mutex mtx;
-	struct pmap *pmap;               /* constant: the kernel's */
-	vaddr_t min_offset, max_offset;  /* constant */
-	const char *name;                /* constant */
-	int flags;                       /* VM_MAP_*; all but BUSY and WANTLOCK constant */
-	int ref_count;                   /* creator, and the parent's entry; atomic */
-	uint32_t timestamp;              /* counts write locks */
-	uint32_t nentries;               /* on the ring, header not counted */
-	vsize_t size;                    /* bytes in entries that are not holes */
-	uint64_t wakeups;                /* uvm_km_free_wakeup calls */
-	struct thread *busy;             /* VM_MAP_BUSY: who may still write */
-	struct vm_map_entry *stock;      /* spare entries, linked by next */
+	struct pmap *pmap;              /* constant: the kernel's */
+	vaddr_t min_offset, max_offset; /* constant */
+	const char *name;               /* constant */
+	int flags;                      /* VM_MAP_*; all but BUSY and WANTLOCK constant */
+	int ref_count;                  /* creator, and the parent's entry; atomic */
+	uint32_t timestamp;             /* counts write locks */
+	uint32_t nentries;              /* on the ring, header not counted */
+	vsize_t size;                   /* bytes in entries that are not holes */
+	uint64_t wakeups;               /* uvm_km_free_wakeup calls */
+	struct thread *busy;            /* VM_MAP_BUSY: who may still write */
+	struct vm_map_entry *stock;     /* spare entries, linked by next */
 	uint32_t nstock;
-	uint32_t own_storage;            /* the struct is the caller's */
+	uint32_t own_storage; /* the struct is the caller's */
 	/*
 	 * uvm_map()'s short way: the last plain kind of request that was found good, and the size of the
 	 * map if it takes short ways at all (best fit, no guards, sleeping lock), else 0.
@@ -113,11 +113,11 @@ struct vm_map {
 #define vm_map_pmap(map) ((map)->pmap)
 
 /* Entries that must be in stock when an operation begins; the rest is what it leaves for an unmap. */
-#define UVM_MAP_STOCK_MAP    3
-#define UVM_MAP_STOCK_UNMAP  1
-#define UVM_MAP_STOCK_CLIP   2
-#define UVM_MAP_STOCK_BATCH  8  /* taken from the pool at a time */
-#define UVM_MAP_STOCK_MAX    24 /* more go back */
+#define UVM_MAP_STOCK_MAP   3
+#define UVM_MAP_STOCK_UNMAP 1
+#define UVM_MAP_STOCK_CLIP  2
+#define UVM_MAP_STOCK_BATCH 8  /* taken from the pool at a time */
+#define UVM_MAP_STOCK_MAX   24 /* more go back */
 
 /* An empty map over [min, max), page aligned, on given storage; ref_count 1. Takes no memory. */
 void uvm_map_setup(struct vm_map *, struct pmap *, vaddr_t min, vaddr_t max, int flags,
@@ -127,7 +127,7 @@ struct vm_map *uvm_map_create(struct pmap *, vaddr_t min, vaddr_t max, int flags
 void uvm_map_reference(struct vm_map *);
 /* Drop a reference; the last unmaps everything and frees what the map owns. */
 void uvm_map_deallocate(struct vm_map *);
-/* Turn the entry that is exactly [start, end), with no object, into a submap's, which gains a reference. */
+/* Turn the entry that is exactly [start, end), with no object, into a submap's: one reference more. */
 int uvm_map_submap(struct vm_map *, vaddr_t start, vaddr_t end, struct vm_map *submap);
 /*
  * Remove the submap's entry and its reference. EINVAL: no such entry; EBUSY: the submap is not empty, or
@@ -177,8 +177,8 @@ void vm_map_unbusy(struct vm_map *);
 /* TRUE and the entry that contains va, or FALSE and the one before it (maybe the header). Locked. */
 boolean_t uvm_map_lookup_entry(struct vm_map *, vaddr_t va, struct vm_map_entry **);
 /*
- * Split the entry at va if va lies inside it: clip_start gives the part that starts there, clip_end the part
- * that ends there. Locked and stocked.
+ * Split the entry at va if va lies inside it: clip_start gives the part that starts there, clip_end the
+ * part that ends there. Locked and stocked.
  */
 struct vm_map_entry *uvm_map_clip_start(struct vm_map *, struct vm_map_entry *, vaddr_t va);
 struct vm_map_entry *uvm_map_clip_end(struct vm_map *, struct vm_map_entry *, vaddr_t va);

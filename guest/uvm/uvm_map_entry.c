@@ -78,7 +78,7 @@ pool_grow(void)
 	mtx_enter(&pool_mtx);
 	partial_add(ep);
 	nempty++;
-	uvmexp.kernpages++;
+	__atomic_fetch_add(&uvmexp.kernpages, 1, __ATOMIC_RELAXED);
 	mtx_leave(&pool_mtx);
 	return true;
 }
@@ -156,7 +156,7 @@ give_one(struct vm_map_entry *e)
 		return NULL;
 	}
 	partial_remove(ep);
-	uvmexp.kernpages--;
+	__atomic_fetch_sub(&uvmexp.kernpages, 1, __ATOMIC_RELAXED);
 	return ep;
 }
 

@@ -105,7 +105,7 @@ uvm_map_unlock_pageable(struct vm_map *map)
 void uvm_unmap_wakeup(struct vm_map *, vaddr_t start, vaddr_t end);
 
 /* Count what a caller got wrong, or panic (uvm_misuse_panic). */
-void uvm_map_misuse(uint64_t *counter, const char *what, const struct vm_map *, vaddr_t start,
-    vaddr_t end);
+void uvm_map_misuse(
+    uint64_t *counter, const char *what, const struct vm_map *, vaddr_t start, vaddr_t end);
 
 #endif

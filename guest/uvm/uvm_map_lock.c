@@ -111,8 +111,10 @@ uvm_map_restock(struct vm_map *map, unsigned entries, unsigned flags)
 			map->stock = list;
 			map->nstock += taken;
 		}
-		if (pg != NULL)
+		if (pg != NULL) {
+			__atomic_fetch_add(&uvmexp.kernpages, 1, __ATOMIC_RELAXED);
 			uvm_addr_feed(&map->addr, PMAP_DIRECT_MAP(VM_PAGE_TO_PHYS(pg)));
+		}
 		if ((need_entries && taken == 0) || (need_nodes && pg == NULL)) {
 			if (stocked(map, entries))
 				return 0;

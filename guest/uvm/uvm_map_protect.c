@@ -21,7 +21,7 @@ static bool
 sane_range(const struct vm_map *map, vaddr_t start, vaddr_t end)
 {
 	return start <= end && ((start | end) & PAGE_MASK) == 0 && start >= map->min_offset &&
-	    end <= map->max_offset;
+	       end <= map->max_offset;
 }
 
 static int
@@ -63,19 +63,19 @@ uvm_map_protect(struct vm_map *map, vaddr_t start, vaddr_t end, vm_prot_t prot, 
 		e = uvm_map_clip_end(map, e, end);
 		if (set_max)
 			e->max_protection = prot & PROT_MASK;
-		e->protection = new & PROT_MASK;
+		e->protection = new &PROT_MASK;
 		/* More rights come with the next fault. */
 		if (old & ~new)
-			pmap_protect(map->pmap, e->start, e->end, (vm_prot_t)new);
+			pmap_protect(map->pmap, e->start, e->end, (vm_prot_t) new);
 	}
 	uvm_map_unlock_stocked(map);
 	return error;
 }
 
-/* EFAULT: the range begins with nothing; EINVAL: a hole, a submap, or (wired) something not wired in it. */
+/* EFAULT: it begins with a hole; EINVAL: a hole or submap in it, or (wired) something not wired. */
 static int
-check_pageable(const struct vm_map *map, const struct vm_map_entry *e, vaddr_t start, vaddr_t end,
-    bool wired)
+check_pageable(
+    const struct vm_map *map, const struct vm_map_entry *e, vaddr_t start, vaddr_t end, bool wired)
 {
 	vaddr_t va = start;
 
@@ -121,8 +121,8 @@ wire_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t end, struct vm_
 
 /* Take back the counts of [first, end), and the pages of those entries before `failed` that had none. */
 static void
-undo_wiring(struct vm_map *map, struct vm_map_entry *first, vaddr_t end,
-    const struct vm_map_entry *failed)
+undo_wiring(
+    struct vm_map *map, struct vm_map_entry *first, vaddr_t end, const struct vm_map_entry *failed)
 {
 	bool faulted = true;
 

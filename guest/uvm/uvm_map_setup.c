@@ -15,8 +15,13 @@ uvm_map_setup(struct vm_map *map, struct pmap *pmap, vaddr_t min, vaddr_t max, i
 
 	KASSERT(min < max && ((min | max) & PAGE_MASK) == 0);
 	*map = (struct vm_map){
-		.pmap = pmap, .min_offset = min, .max_offset = max, .name = name,
-		.flags = flags, .ref_count = 1, .own_storage = 1,
+		.pmap = pmap,
+		.min_offset = min,
+		.max_offset = max,
+		.name = name,
+		.flags = flags,
+		.ref_count = 1,
+		.own_storage = 1,
 	};
 	rw_init(&map->lock, name);
 	mtx_init(&map->mtx, IPL_VM);
@@ -40,6 +45,7 @@ uvm_map_create(struct pmap *pmap, vaddr_t min, vaddr_t max, int flags, const cha
 	pg = uvm_pmr_getrun(1, &got, 0);
 	if (pg == NULL)
 		return NULL;
+	__atomic_fetch_add(&uvmexp.kernpages, 1, __ATOMIC_RELAXED);
 	map = PMAP_DIRECT_MAP(VM_PAGE_TO_PHYS(pg));
 	uvm_map_setup(map, pmap, min, max, flags, UVM_ADDR_FIRSTFIT, name);
 	map->own_storage = 0;
@@ -50,6 +56,7 @@ static void
 free_page_at(void *p)
 {
 	uvm_pmr_putrun(PHYS_TO_VM_PAGE(PMAP_DIRECT_UNMAP(p)), 1);
+	__atomic_fetch_sub(&uvmexp.kernpages, 1, __ATOMIC_RELAXED);
 }
 
 void

@@ -35,7 +35,7 @@ meta_alloc(uint64_t n)
 	struct pglist list;
 
 	if (uvm_pglistalloc(ptoa(n), 0, (paddr_t)-1, 0, 0, &list, 1,
-	        UVM_PLA_NOWAIT | UVM_PLA_ZERO | UVM_PLA_USERESERVE) != 0)
+		UVM_PLA_NOWAIT | UVM_PLA_ZERO | UVM_PLA_USERESERVE) != 0)
 		return NULL;
 	__atomic_fetch_add(&uvmexp.kernpages, n, __ATOMIC_RELAXED);
 	return PMAP_DIRECT_MAP(VM_PAGE_TO_PHYS(list.first));
@@ -210,7 +210,8 @@ untable_run(struct vm_page **slot, struct vm_page *const *last)
 	struct vm_page *const first = *slot, *pg = first;
 
 	for (; last - slot >= 4; slot += 4, pg += 4) {
-		if (slot[0] != &pg[0] || slot[1] != &pg[1] || slot[2] != &pg[2] || slot[3] != &pg[3])
+		if (slot[0] != &pg[0] || slot[1] != &pg[1] || slot[2] != &pg[2] ||
+		    slot[3] != &pg[3])
 			break;
 		if (((pg[0].pg_state | pg[1].pg_state | pg[2].pg_state | pg[3].pg_state) &
 			PG_STATE_HELD) != 0)
@@ -285,57 +286,59 @@ uvm_obj_remove_range(struct uvm_object *obj, voff_t off, voff_t end)
 	return removed;
 }
 
-/* A new busy page goes to off, unless another thread was faster. */
-static bool
-insert_new(struct uvm_object *obj, voff_t off, struct vm_page *pg)
+/* A new, zeroed and busy page in its place, unless another thread was faster (EBUSY). */
+static inline int
+make_page(struct uvm_object *obj, voff_t off, struct vm_page **slot, struct vm_page **pgp)
 {
-	struct vm_page **slot;
+	int flags = UVM_PGA_ZERO | (UVM_OBJ_IS_KERN_OBJECT(obj) ? UVM_PGA_USERESERVE : 0);
+	unsigned got;
+	struct vm_page *pg = uvm_pmr_getrun(1, &got, flags);
 
+	if (unlikely(pg == NULL))
+		return ENOMEM;
+	if ((pg->pg_flags & PG_ZERO) == 0)
+		pmap_zero_page(pg);
 	mtx_enter(&obj->vmobjlock);
-	slot = slot_at(obj, off);
-	if (*slot != NULL) {
+	if (unlikely(*slot != NULL)) {
 		mtx_leave(&obj->vmobjlock);
-		return false;
+		uvm_pmr_putrun(pg, 1);
+		return EBUSY;
 	}
 	*slot = pg;
 	obj->uo_dir[off / NODE_BYTES].uod_used++;
 	obj->uo_npages++;
-	pg->pg_flags |= PG_TABLED;
+	pg->pg_flags = PQ_INUSE | PG_BUSY | PG_FAKE | PG_TABLED;
 	pg->uobject = obj;
 	pg->offset = off;
 	mtx_leave(&obj->vmobjlock);
-	return true;
+	*pgp = pg;
+	return 0;
 }
 
 int
 uao_get(struct uvm_object *obj, voff_t off, struct vm_page **pgp)
 {
-	struct vm_page *pg;
+	struct vm_page **slot = slot_at(obj, off), *pg;
+	bool busy;
 
-	mtx_enter(&obj->vmobjlock);
-	pg = uvm_pagelookup(obj, off);
-	if (pg != NULL) {
-		bool busy = pg->pg_flags & PG_BUSY;
-
-		pg->pg_flags |= PG_BUSY;
+	/* Nodes stay, so a place may be looked at unlocked; what counts is seen with the lock held. */
+	if (unlikely(slot == NULL)) {
+		if (uvm_obj_reserve(obj, off, 1) != 0)
+			return ENOMEM;
+		slot = slot_at(obj, off);
+	}
+	if (unlikely(__atomic_load_n(slot, __ATOMIC_RELAXED) != NULL)) {
+		mtx_enter(&obj->vmobjlock);
+		pg = *slot;
+		busy = pg != NULL && (pg->pg_flags & PG_BUSY) != 0;
+		if (pg != NULL)
+			pg->pg_flags |= PG_BUSY;
 		mtx_leave(&obj->vmobjlock);
 		*pgp = pg;
-		return busy ? EBUSY : 0;
+		if (likely(pg != NULL))
+			return busy ? EBUSY : 0;
 	}
-	mtx_leave(&obj->vmobjlock);
-
-	if (uvm_obj_reserve(obj, off, 1) != 0)
-		return ENOMEM;
-	pg = uvm_pagealloc(
-	    NULL, 0, UVM_PGA_ZERO | (UVM_OBJ_IS_KERN_OBJECT(obj) ? UVM_PGA_USERESERVE : 0));
-	if (pg == NULL)
-		return ENOMEM;
-	if (!insert_new(obj, off, pg)) {
-		uvm_pagefree(pg);
-		return EBUSY;
-	}
-	*pgp = pg;
-	return 0;
+	return make_page(obj, off, slot, pgp);
 }
 
 void

@@ -30,7 +30,7 @@ struct uvm_object {
 	int uo_refs;        /* UVM_OBJ_KERN: never dies */
 };
 
-#define UVM_OBJ_KERN                (-2)
+#define UVM_OBJ_KERN                 (-2)
 #define UVM_OBJ_IS_KERN_OBJECT(uobj) ((uobj)->uo_refs == UVM_OBJ_KERN)
 
 /* The object behind kernel_map; offset = address - VM_MIN_KERNEL_ADDRESS. */
@@ -38,14 +38,16 @@ extern struct uvm_object uvm_kernel_object;
 
 /* An object of `size` bytes with no page. 0, or ENOMEM: no memory for the directory. */
 int uvm_obj_init(struct uvm_object *, vsize_t size, int refs);
-void uvm_obj_destroy(struct uvm_object *); /* frees its pages, nodes and directory; none is mapped */
+void uvm_obj_destroy(
+    struct uvm_object *); /* frees its pages, nodes and directory; none is mapped */
 
 /* Make the nodes for n pages from off on. 0, or ENOMEM: what was made stays and is used next time. */
 int uvm_obj_reserve(struct uvm_object *, voff_t off, uint64_t n);
 /* Put n > 0 contiguous pages, in no object so far, at off: nodes exist, places are empty. Clears PG_ZERO. */
 void uvm_obj_insert_run(struct uvm_object *, voff_t off, struct vm_page *first, unsigned n);
 
-struct vm_page *uvm_pagelookup(struct uvm_object *, voff_t); /* NULL: none. Lock held or pages wired */
+struct vm_page *uvm_pagelookup(
+    struct uvm_object *, voff_t); /* NULL: none. Lock held or pages wired */
 
 /*
  * Free the pages of [start, end), whose mappings are gone and flushed already. Sleeps for busy ones.

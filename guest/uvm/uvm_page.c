@@ -73,7 +73,8 @@ uvm_page_steal(vsize_t size)
 	if (page_init_done)
 		panic("uvm_page_steal: after uvm_page_init");
 	/* Low memory goes last in everything else: take it from there. */
-	for (struct vm_physseg *seg = segment_from(0); seg != NULL; seg = segment_from(seg->start + 1)) {
+	for (struct vm_physseg *seg = segment_from(0); seg != NULL;
+	     seg = segment_from(seg->start + 1)) {
 		paddr_t frame = seg->avail_start;
 
 		if ((seg->flags & PHYSLOAD_DEVICE) ||
@@ -110,7 +111,8 @@ uvm_page_init(void)
 
 	mtx_init(&uvm_pmr.fpageqlock, IPL_VM);
 	pg->pg_flags = PQ_INUSE;
-	for (struct vm_physseg *seg = segment_from(0); seg != NULL; seg = segment_from(seg->start + 1)) {
+	for (struct vm_physseg *seg = segment_from(0); seg != NULL;
+	     seg = segment_from(seg->start + 1)) {
 		seg->pgs = ++pg;
 		pg += seg->end - seg->start;
 		seg->lastpg = pg;
@@ -123,8 +125,8 @@ uvm_page_init(void)
 		mark_unavailable(seg, seg->avail_end, seg->end);
 		if (seg->avail_start == seg->avail_end)
 			continue;
-		uvm_pmr_addrun(&seg->pgs[seg->avail_start - seg->start],
-		    seg->avail_end - seg->avail_start);
+		uvm_pmr_addrun(
+		    &seg->pgs[seg->avail_start - seg->start], seg->avail_end - seg->avail_start);
 	}
 	npages = uvmexp.npages = uvmexp.free;
 

@@ -20,12 +20,14 @@ struct uvm_object;
 
 struct vm_page {
 	union {
-		struct vm_page *pageq; /* in use: next run of a pglist; PG_SINGLE: next of the stack */
+		struct vm_page
+		    *pageq; /* in use: next run of a pglist; PG_QUICK: next of the stack */
 		struct vm_page *pmr_left; /* first page of a free run: its tree */
 	};
 	struct vm_page *pmr_right, *pmr_parent;
-	uint32_t fpgsz;    /* pages in the run: first and last page of a free run, first of a pglist's */
-	uint32_t pmr_max;  /* largest run in this subtree */
+	uint32_t
+	    fpgsz; /* pages in the run: first and last page of a free run, first of a pglist's */
+	uint32_t pmr_max; /* largest run in this subtree */
 	union {
 		struct {
 			uint32_t pg_flags;
@@ -35,8 +37,8 @@ struct vm_page {
 		uint64_t pg_state; /* of these, to look at several at once */
 	};
 	struct uvm_object *uobject; /* in use: object it belongs to, or NULL */
-	voff_t offset;              /* ... and its offset there; means nothing while uobject is NULL */
-	vaddr_t pv_va;              /* where pmap_enter() put it last; a hint, see pmap_page.c */
+	voff_t offset; /* ... and its offset there; means nothing while uobject is NULL */
+	vaddr_t pv_va; /* where pmap_enter() put it last; a hint, see pmap_page.c */
 };
 BED_ASSERT_SIZE(struct vm_page, 64);
 
@@ -52,7 +54,7 @@ BED_ASSERT_SIZE(struct vm_page, 64);
 #define PG_FAKE      0x00000040 /* not filled yet */
 #define PG_ZERO      0x00000100 /* just allocated: contents known to be zero */
 #define PG_DIRTY     0x00000200 /* free: contents not known to be zero */
-#define PG_SINGLE    0x00000400 /* free: on the stack of single pages, in no run */
+#define PG_QUICK     0x00000400 /* free: in a run on a stack of short runs, in no tree */
 #define PG_PMAPMULTI 0x00001000 /* the pmap may map it managed at several addresses */
 #define PQ_INUSE     0x00010000 /* not free */
 
@@ -61,7 +63,10 @@ struct pglist {
 	struct vm_page *first;
 	struct vm_page **end;
 };
-#define PGLIST_INITIALIZER(l)      { NULL, &(l).first }
+#define PGLIST_INITIALIZER(l)    \
+	{                        \
+		NULL, &(l).first \
+	}
 #define PGLIST_FOREACH_RUN(run, l) for ((run) = (l)->first; (run) != NULL; (run) = (run)->pageq)
 
 static inline void
@@ -127,7 +132,8 @@ VM_PAGE_TO_PHYS(const struct vm_page *pg)
 {
 	const struct vm_physseg *seg = &vm_physmem[0];
 
-	if (likely((uintptr_t)pg - (uintptr_t)seg->pgs < (uintptr_t)seg->lastpg - (uintptr_t)seg->pgs))
+	if (likely(
+		(uintptr_t)pg - (uintptr_t)seg->pgs < (uintptr_t)seg->lastpg - (uintptr_t)seg->pgs))
 		return ptoa(seg->start + (paddr_t)(pg - seg->pgs));
 	return uvm_page_phys_slow(pg);
 }

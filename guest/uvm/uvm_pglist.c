@@ -85,7 +85,7 @@ kind_of(const struct vm_page *pg)
 
 /*
  * A piece of n frames in runs of both kinds that touch. Looks at every run; only for what no single run
- * can give. Pages on the stack of single pages end a span.
+ * can give. Runs on the stacks of short ones end a span.
  */
 static bool
 find_in_spans(const struct constraint *c, uint64_t n, struct place *place)
@@ -96,9 +96,9 @@ find_in_spans(const struct constraint *c, uint64_t n, struct place *place)
 		struct vm_page *first = run, *end = run + run->fpgsz;
 		paddr_t start;
 
-		while (!(first[-1].pg_flags & (PQ_INUSE | PG_SINGLE)))
+		while (!(first[-1].pg_flags & (PQ_INUSE | PG_QUICK)))
 			first -= first[-1].fpgsz;
-		while (!(end->pg_flags & (PQ_INUSE | PG_SINGLE)))
+		while (!(end->pg_flags & (PQ_INUSE | PG_QUICK)))
 			end += end->fpgsz;
 		if ((uint64_t)(end - first) < n)
 			continue;
@@ -118,7 +118,7 @@ find_piece(const struct constraint *c, uint64_t n, bool zero, struct place *plac
 	unsigned kind = zero ? UVM_PMR_MEMTYPE_ZERO : UVM_PMR_MEMTYPE_DIRTY;
 
 	return find_in_runs(c, n, kind, place) || find_in_runs(c, n, !kind, place) ||
-	    find_in_spans(c, n, place);
+	       find_in_spans(c, n, place);
 }
 
 /* The longest piece of up to `want` frames; 0: nothing fits. A part of a piece that fits also fits. */
@@ -157,8 +157,8 @@ take_piece(const struct place *place, uint64_t n, struct pglist *list)
 			here = n;
 		/* The part behind the piece becomes a run of its own, so `run` may be cut first. */
 		pmr_run_take(run, kind, pg, here);
-		pmr_mark_inuse(pg, here,
-		    kind == UVM_PMR_MEMTYPE_ZERO ? PQ_INUSE | PG_ZERO : PQ_INUSE);
+		pmr_mark_inuse(
+		    pg, here, kind == UVM_PMR_MEMTYPE_ZERO ? PQ_INUSE | PG_ZERO : PQ_INUSE);
 		pglist_add(list, pg, (unsigned)here);
 		n -= here;
 		pg += here;
@@ -228,7 +228,8 @@ make_constraint(struct constraint *c, uint64_t n, paddr_t low, paddr_t high, pad
 	c->any = low == 0 && high == (paddr_t)-1 && c->align == 1 && boundary == 0;
 	if ((alignment & (alignment - 1)) != 0 || (boundary & (boundary - 1)) != 0)
 		return false;
-	if (low > high || low > ~PAGE_MASK || (high != (paddr_t)-1 && high < PAGE_MASK) || c->low > c->high)
+	if (low > high || low > ~PAGE_MASK || (high != (paddr_t)-1 && high < PAGE_MASK) ||
+	    c->low > c->high)
 		return false;
 	if (boundary == 0)
 		return true;
@@ -266,7 +267,8 @@ zero_list(struct pglist *list)
 {
 	struct vm_page *run;
 
-	PGLIST_FOREACH_RUN (run, list) {
+	PGLIST_FOREACH_RUN(run, list)
+	{
 		if (run->pg_flags & PG_ZERO)
 			continue;
 		for (unsigned i = 0; i < run->fpgsz; i++)
@@ -320,8 +322,8 @@ uvm_pglistalloc(psize_t size, paddr_t low, paddr_t high, paddr_t alignment, padd
 	mtx_leave(&uvm_pmr.fpageqlock);
 
 	COUNT(page_alloc, n);
-	PGLIST_FOREACH_RUN (run, list)
-		EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(run), run->fpgsz, 0);
+	PGLIST_FOREACH_RUN(run, list)
+	EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(run), run->fpgsz, 0);
 	if (flags & UVM_PLA_ZERO)
 		zero_list(list);
 	if (unlikely(uvmexp.free < uvmexp.freemin) && !(flags & UVM_PLA_NOWAKE))

@@ -13,7 +13,7 @@
 struct uvm_pmemrange uvm_pmr;
 
 /* Free pages in a run of this kind have exactly these of the flags that matter. */
-#define STATE_MASK (PQ_INUSE | PG_SINGLE | PG_DIRTY)
+#define STATE_MASK (PQ_INUSE | PG_QUICK | PG_DIRTY)
 
 static inline uint32_t
 state_of(unsigned kind)
@@ -83,19 +83,6 @@ uvm_pmr_addrun(struct vm_page *pg, uint64_t n)
 	uvmexp.free += n;
 }
 
-void
-uvm_pmr_drain(void)
-{
-	struct vm_page *pg;
-
-	while ((pg = uvm_pmr.single) != NULL) {
-		uvm_pmr.single = pg->pageq;
-		pg->pg_flags = PG_DIRTY;
-		run_insert(pg, 1, UVM_PMR_MEMTYPE_DIRTY);
-	}
-	uvm_pmr.nsingle = 0;
-}
-
 static inline void
 mark(struct vm_page *pg, uint64_t n, uint32_t flags)
 {
@@ -107,6 +94,31 @@ mark(struct vm_page *pg, uint64_t n, uint32_t flags)
 	}
 	for (; n != 0; n--, pg++)
 		pg->pg_flags = flags;
+}
+
+static inline void
+mark_short(struct vm_page *pg, unsigned n, uint32_t flags)
+{
+	struct vm_page *end = pg + n;
+
+	do
+		pg->pg_flags = flags;
+	while (++pg != end);
+}
+
+void
+uvm_pmr_drain(void)
+{
+	for (unsigned n = 1; n <= UVM_PMR_QUICK; n++) {
+		struct vm_page *pg;
+
+		while ((pg = uvm_pmr.quick[n]) != NULL) {
+			uvm_pmr.quick[n] = pg->pageq;
+			mark(pg, n, PG_DIRTY);
+			run_insert(pg, n, UVM_PMR_MEMTYPE_DIRTY);
+		}
+	}
+	uvm_pmr.nquick = 0;
 }
 
 void
@@ -149,11 +161,22 @@ reserve_for(int flags)
 void
 pmr_run_return(struct vm_page *pg, uint64_t n)
 {
-	unsigned kind =
-	    pg->pg_flags & PG_ZERO ? UVM_PMR_MEMTYPE_ZERO : UVM_PMR_MEMTYPE_DIRTY;
+	unsigned kind = pg->pg_flags & PG_ZERO ? UVM_PMR_MEMTYPE_ZERO : UVM_PMR_MEMTYPE_DIRTY;
 
 	mark(pg, n, state_of(kind));
 	run_insert(pg, n, kind);
+}
+
+/* The run of n pages that was freed last. */
+static inline struct vm_page *
+pop_quick(unsigned n)
+{
+	struct vm_page *pg = uvm_pmr.quick[n];
+
+	uvm_pmr.quick[n] = pg->pageq;
+	uvm_pmr.nquick -= n;
+	mark_short(pg, n, PQ_INUSE);
+	return pg;
 }
 
 /* The last n pages of a run. */
@@ -178,15 +201,12 @@ take_pages(unsigned *want, int flags)
 	struct vm_page *pg, *run;
 	unsigned kind;
 
-	if (*want == 1 && uvm_pmr.single != NULL &&
-	    (!(flags & UVM_PGA_ZERO) || uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] == NULL)) {
-		pg = uvm_pmr.single;
-		uvm_pmr.single = pg->pageq;
-		uvm_pmr.nsingle--;
-		pg->pg_flags = PQ_INUSE;
-		return pg;
-	}
-	if (uvm_pmr.tree[UVM_PMR_MEMTYPE_DIRTY] == NULL && uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] == NULL)
+	bool zero = (flags & UVM_PGA_ZERO) && uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] != NULL;
+
+	if (!zero && *want <= UVM_PMR_QUICK && uvm_pmr.quick[*want] != NULL)
+		return pop_quick(*want);
+	if (uvm_pmr.tree[UVM_PMR_MEMTYPE_DIRTY] == NULL &&
+	    uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] == NULL)
 		uvm_pmr_drain();
 	run = run_choose(*want, flags & UVM_PGA_ZERO, &kind);
 	if (run->fpgsz < *want)
@@ -196,43 +216,19 @@ take_pages(unsigned *want, int flags)
 	return pg;
 }
 
-/* One page off the stack: nothing to choose, and no reserve or threshold near. */
-static inline struct vm_page *
-pop_single(int flags)
-{
-	struct vm_page *pg = uvm_pmr.single;
-
-	if (pg == NULL || (flags & UVM_PGA_ZERO) || uvmexp.free <= uvmexp.freemin)
-		return NULL;
-	uvm_pmr.single = pg->pageq;
-	uvm_pmr.nsingle--;
-	uvmexp.free--;
-	pg->pg_flags = PQ_INUSE;
-	return pg;
-}
-
 struct vm_page *
 pmr_take_pages(unsigned *want, int flags)
 {
 	return take_pages(want, flags);
 }
 
-struct vm_page *
-uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
+/* The rest of uvm_pmr_getrun(), lock held: a run from the trees, or none. */
+static __noinline struct vm_page *
+getrun_search(unsigned want, unsigned *got, int flags)
 {
 	struct vm_page *pg = NULL;
-	uint64_t free, reserve;
+	uint64_t free = uvmexp.free, reserve = reserve_for(flags);
 
-	mtx_enter(&uvm_pmr.fpageqlock);
-	if (want == 1 && likely((pg = pop_single(flags)) != NULL)) {
-		mtx_leave(&uvm_pmr.fpageqlock);
-		*got = 1;
-		COUNT(page_alloc, 1);
-		EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(pg), 1, 0);
-		return pg;
-	}
-	free = uvmexp.free;
-	reserve = reserve_for(flags);
 	if (likely(free > reserve && want != 0)) {
 		if (unlikely(want > free - reserve))
 			want = (unsigned)(free - reserve);
@@ -249,6 +245,25 @@ uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
 	EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(pg), want, 0);
 	if (unlikely(free - want < uvmexp.freemin && free >= uvmexp.freemin))
 		uvm_pagedaemon_wake();
+	return pg;
+}
+
+struct vm_page *
+uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
+{
+	struct vm_page *pg;
+
+	mtx_enter(&uvm_pmr.fpageqlock);
+	/* Nothing to choose, and no reserve or threshold near. */
+	if (unlikely(want > UVM_PMR_QUICK || uvm_pmr.quick[want] == NULL ||
+		     (flags & UVM_PGA_ZERO) || uvmexp.free <= uvmexp.freemin + UVM_PMR_QUICK))
+		return getrun_search(want, got, flags);
+	pg = pop_quick(want);
+	uvmexp.free -= want;
+	mtx_leave(&uvm_pmr.fpageqlock);
+	*got = want;
+	COUNT(page_alloc, want);
+	EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(pg), want, 0);
 	return pg;
 }
 
@@ -279,38 +294,67 @@ pmr_wake_allocs(paddr_t first, paddr_t last)
 	}
 }
 
+/* Lock held: n pages have become free; gives up the lock and wakes who waits for them. */
+static __noinline void
+wake_waiters(const struct vm_page *pg, unsigned n)
+{
+	bool wake = uvm_pmr.waiters != 0;
+	paddr_t frame = atop(VM_PAGE_TO_PHYS(pg));
+
+	uvm_pmr.waiters = 0;
+	pmr_wake_allocs(frame, frame + n - 1);
+	mtx_leave(&uvm_pmr.fpageqlock);
+	if (wake)
+		wakeup(&uvmexp.free);
+}
+
+static __noinline void
+putrun_search(struct vm_page *pg, unsigned n)
+{
+	mark(pg, n, PG_DIRTY);
+	run_insert(pg, n, UVM_PMR_MEMTYPE_DIRTY);
+}
+
+static void __noinline
+bad_free(const struct vm_page *pg, unsigned n)
+{
+	panic("free of free page 0x%lx (%u pages)", VM_PAGE_TO_PHYS(pg), n);
+}
+
 void
 uvm_pmr_putrun(struct vm_page *pg, unsigned n)
 {
-	bool wake;
-
 	if (unlikely(!(pg->pg_flags & pg[n - 1].pg_flags & PQ_INUSE)))
-		panic("free of free page 0x%lx (%u pages)", VM_PAGE_TO_PHYS(pg), n);
+		bad_free(pg, n);
 	check_freed(pg, n);
 	COUNT(page_free, n);
 	EVENT(PAGE_FREE, VM_PAGE_TO_PHYS(pg), n, 0);
 
 	mtx_enter(&uvm_pmr.fpageqlock);
-	if (n == 1 && uvm_pmr.nsingle < UVM_PMR_SINGLES) {
-		pg->pg_flags = PG_DIRTY | PG_SINGLE;
-		pg->pageq = uvm_pmr.single;
-		uvm_pmr.single = pg;
-		uvm_pmr.nsingle++;
+	if (likely(n <= UVM_PMR_QUICK && uvm_pmr.nquick + n <= UVM_PMR_QUICK_PAGES)) {
+		mark_short(pg, n, PG_DIRTY | PG_QUICK);
+		pg->pageq = uvm_pmr.quick[n];
+		uvm_pmr.quick[n] = pg;
+		uvm_pmr.nquick += n;
 	} else {
-		mark(pg, n, PG_DIRTY);
-		run_insert(pg, n, UVM_PMR_MEMTYPE_DIRTY);
+		putrun_search(pg, n);
 	}
 	uvmexp.free += n;
-	wake = uvm_pmr.waiters != 0;
-	uvm_pmr.waiters = 0;
-	if (unlikely(uvm_pmr.allocs != NULL)) {
-		paddr_t frame = atop(VM_PAGE_TO_PHYS(pg));
+	if (unlikely(uvm_pmr.waiters != 0 || uvm_pmr.allocs != NULL))
+		wake_waiters(pg, n);
+	else
+		mtx_leave(&uvm_pmr.fpageqlock);
+}
 
-		pmr_wake_allocs(frame, frame + n - 1);
-	}
-	mtx_leave(&uvm_pmr.fpageqlock);
-	if (unlikely(wake))
-		wakeup(&uvmexp.free);
+void
+uvm_pmr_unget(struct vm_page *pg, unsigned n)
+{
+	COUNT(page_free, n);
+	EVENT(PAGE_FREE, VM_PAGE_TO_PHYS(pg), n, 0);
+	mtx_enter(&uvm_pmr.fpageqlock);
+	pmr_run_return(pg, n);
+	uvmexp.free += n;
+	wake_waiters(pg, n);
 }
 
 bool

@@ -3,10 +3,11 @@
  * Free physical memory. It consists of runs: maximal stretches of free pages of one kind, DIRTY
  * (contents unknown) or ZERO (known to be zero). Each kind has a tree of its runs in address order that
  * knows the largest run of every subtree; so a run of a size is found, or known not to exist, in
- * O(log n). In front of the trees stands a short stack of single dirty pages.
+ * O(log n). In front of the trees stand stacks of short dirty runs, one for each length: what was freed
+ * last in one piece is given out again in one piece, without any search.
  *
- * Placement is deterministic: from the end of the highest run that is large enough. Low memory, which
- * devices may need, goes last.
+ * Placement is deterministic: the run of that very length that was freed last, if there is one; else the
+ * end of the highest run that is large enough. Low memory, which devices may need, goes last.
  *
  * A run is never cut by the end of its segment: a page that is never free stands between any two.
  */
@@ -21,7 +22,8 @@
 #define UVM_PMR_MEMTYPE_ZERO  1
 #define UVM_PMR_MEMTYPE_MAX   2
 
-#define UVM_PMR_SINGLES 32 /* most pages on the stack of single pages */
+#define UVM_PMR_QUICK       8  /* longest run on a stack, in pages */
+#define UVM_PMR_QUICK_PAGES 64 /* most pages on all stacks together */
 
 /* Written to the first, the middle and the last word of a dirty page when it is freed (checked). */
 #define UVM_POISON UINT64_C(0xdeafbeefdeadbeef) /* not canonical */
@@ -30,17 +32,17 @@
 struct uvm_pmalloc {
 	struct uvm_pmalloc *pm_next;
 	paddr_t pm_low, pm_high; /* frames, inclusive */
-	bool pm_failok; /* may be told that the page daemon could not help */
-	bool pm_gaveup; /* has been told */
+	bool pm_failok;          /* may be told that the page daemon could not help */
+	bool pm_gaveup;          /* has been told */
 };
 
 struct uvm_pmemrange {
 	struct mutex fpageqlock; /* guards all of this and uvmexp.free */
 	struct vm_page *tree[UVM_PMR_MEMTYPE_MAX];
-	uint64_t pages[UVM_PMR_MEMTYPE_MAX]; /* in the trees */
-	struct vm_page *single;              /* stack, linked by pageq */
-	uint64_t nsingle;
-	uint64_t waiters; /* threads asleep on &uvmexp.free, at most */
+	uint64_t pages[UVM_PMR_MEMTYPE_MAX];      /* in the trees */
+	struct vm_page *quick[UVM_PMR_QUICK + 1]; /* by length; linked by pageq */
+	uint64_t nquick;                          /* pages on all of them */
+	uint64_t waiters;                         /* threads asleep on &uvmexp.free, at most */
 	struct uvm_pmalloc *allocs;
 };
 extern struct uvm_pmemrange uvm_pmr;
@@ -56,6 +58,9 @@ void uvm_pmr_addrun(struct vm_page *pg, uint64_t n);
 struct vm_page *uvm_pmr_getrun(unsigned want, unsigned *got, int flags);
 /* Give n contiguous pages back: no mapping left, in no object. Wakes those who wait for pages. */
 void uvm_pmr_putrun(struct vm_page *, unsigned n);
+
+/* Undo uvm_pmr_getrun(): nobody has touched the pages since, so known zeroes stay known. */
+void uvm_pmr_unget(struct vm_page *, unsigned n);
 
 /* uvm_pglistalloc flags */
 #define UVM_PLA_WAITOK     0x01
@@ -82,7 +87,7 @@ void uvm_pglistfree(struct pglist *);
 void uvm_wait(const char *wmesg);
 bool uvm_pmr_isfree(const struct vm_page *);
 
-/* Put the stack of single pages into the trees; fpageqlock held. */
+/* Put the stacks of short runs into the trees; fpageqlock held. */
 void uvm_pmr_drain(void);
 
 /*

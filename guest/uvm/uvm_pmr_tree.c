@@ -7,7 +7,8 @@
 static uint32_t
 max_here(const struct vm_page *pg)
 {
-	uint32_t max = pg->fpgsz, left = pmr_max_of(pg->pmr_left), right = pmr_max_of(pg->pmr_right);
+	uint32_t max = pg->fpgsz, left = pmr_max_of(pg->pmr_left),
+		 right = pmr_max_of(pg->pmr_right);
 
 	if (left > max)
 		max = left;

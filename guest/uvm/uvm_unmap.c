@@ -24,8 +24,8 @@ bool uvm_misuse_panic = false;
 #endif
 
 void
-uvm_map_misuse(uint64_t *counter, const char *what, const struct vm_map *map, vaddr_t start,
-    vaddr_t end)
+uvm_map_misuse(
+    uint64_t *counter, const char *what, const struct vm_map *map, vaddr_t start, vaddr_t end)
 {
 	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 	if (uvm_misuse_panic)
@@ -47,8 +47,8 @@ kill_pages(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 		uvm_fault_unwire_locked(map, start, end);
 	pmap_remove(map->pmap, start, end);
 	if (likely(UVM_ET_ISOBJ(e)))
-		uvm_obj_remove_range(e->object.uvm_obj, start - VM_MIN_KERNEL_ADDRESS,
-		    end - VM_MIN_KERNEL_ADDRESS);
+		uvm_obj_remove_range(
+		    e->object.uvm_obj, start - VM_MIN_KERNEL_ADDRESS, end - VM_MIN_KERNEL_ADDRESS);
 }
 
 static inline void
@@ -145,33 +145,62 @@ cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t e
 	uvm_addr_hole_insert(ua, prev);
 }
 
+/* [start, end) is all of e, or its beginning, and goes to the hole before it. */
+static inline void
+cut_front(struct vm_map *map, struct vm_map_entry *e, vaddr_t end)
+{
+	struct uvm_addr *ua = &map->addr;
+	struct vm_map_entry *prev = e->prev;
+
+	uvm_addr_hole_remove(ua, prev);
+	if (e->end == end) {
+		prev->fspace = VMMAP_FREE_END(e) - VMMAP_FREE_START(prev);
+		bury(map, e);
+	} else {
+		prev->fspace += end - e->start;
+		uvm_addr_leave(ua, e);
+		e->start = end;
+		e->offset = end - VM_MIN_KERNEL_ADDRESS;
+		uvm_addr_enter(ua, e);
+	}
+	uvm_addr_hole_insert(ua, prev);
+}
+
+/* What is left of e ends at start. */
+static inline void
+cut_tail(struct vm_map *map, struct vm_map_entry *e, vaddr_t start)
+{
+	uvm_addr_hole_remove(&map->addr, e);
+	e->fspace += e->end + e->guard - start;
+	e->end = start;
+	e->guard = 0;
+	uvm_addr_hole_insert(&map->addr, e);
+}
+
 static __always_inline int
 remove_range(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
-	struct vm_map_entry *e = first_above(map, start), *prev;
+	struct vm_map_entry *e = first_above(map, start);
 
-	if (unlikely(e == &map->header || e->start >= end))
+	/* Mostly the range is an entry, or lies in one. */
+	if (likely(e->start <= start && e->end >= end)) {
+		if (unlikely(UVM_ET_ISSUBMAP(e)))
+			return EINVAL;
+		EVENT(VA_FREE, map, start, end);
+		kill_range(map, e, start, end);
+		if (e->start == start)
+			cut_front(map, e, end);
+		else if (e->end == end)
+			cut_tail(map, e, start);
+		else
+			cut_middle(map, e, start, end);
+		return 0;
+	}
+	if (e == &map->header || e->start >= end)
 		return ENOENT;
-	if (likely(e->end >= end) ? UVM_ET_ISSUBMAP(e) : has_submap(map, e, end))
+	if (has_submap(map, e, end))
 		return EINVAL;
 	EVENT(VA_FREE, map, start, end);
-	if (likely(e->end >= end)) {
-		/* Mostly the range is an entry, or lies in one. */
-		if (e->start < start && e->end > end) {
-			kill_range(map, e, start, end);
-			cut_middle(map, e, start, end);
-			return 0;
-		}
-		if (e->start == start && e->end == end) {
-			kill_range(map, e, start, end);
-			prev = e->prev;
-			uvm_addr_hole_remove(&map->addr, prev);
-			prev->fspace = VMMAP_FREE_END(e) - VMMAP_FREE_START(prev);
-			bury(map, e);
-			uvm_addr_hole_insert(&map->addr, prev);
-			return 0;
-		}
-	}
 	cut_entries(map, e, start, end);
 	return 0;
 }
@@ -201,8 +230,7 @@ wait_for_stock(struct vm_map *map, vaddr_t start, vaddr_t end)
 	vm_map_unlock(map);
 	if (uvmexp.free > uvmexp.reserve_pagedaemon)
 		return;
-	if ((map->flags & VM_MAP_INTRSAFE) || cpu_cannot_sleep() ||
-	    thread_is_pagedaemon(curthread))
+	if ((map->flags & VM_MAP_INTRSAFE) || cpu_cannot_sleep() || thread_is_pagedaemon(curthread))
 		panic("uvm_unmap: no memory to split an entry of map %s", map->name);
 	uvm_wait("uvmunmap");
 }
@@ -249,7 +277,7 @@ void
 uvm_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
 	if (likely(start < end && start >= map->min_offset &&
-		end - map->min_offset <= map->plain_span)) {
+		   end - map->min_offset <= map->plain_span)) {
 		vm_map_lock_pageable(map);
 		if (likely(stocked(map, UVM_MAP_STOCK_UNMAP)) &&
 		    likely(remove_range(map, start, end) == 0)) {

@@ -11,8 +11,9 @@ struct uvmexp {
 	uint64_t npages; /* pages managed: every page that can be or was free */
 	/* Free pages, all kinds. Also the wait channel of those who need some. */
 	uint64_t free;
-	uint64_t wired;     /* pages with a wire_count */
-	uint64_t kernpages; /* pages the allocator uses for itself (directory and nodes of objects) */
+	uint64_t wired; /* pages with a wire_count */
+	/* Pages the allocator uses for itself: nodes of objects and of map indices, entries, maps. */
+	uint64_t kernpages;
 
 	uint64_t reserve_pagedaemon; /* the last pages: for the page daemon alone */
 	uint64_t reserve_kernel;     /* the last pages: for kernel objects alone */
