@@ -31,7 +31,8 @@ standard_submap(struct vm_map *store, vsize_t size, int flags, const char *name)
 	vaddr_t min = 0, max;
 
 	if (uvm_km_suballoc(kernel_map, &min, &max, size, flags, FALSE, store) == NULL)
-		panic("uvm_init: no room for %s in %llu bytes of kernel_map, or no page-table pages left",
+		panic(
+		    "uvm_init: no room for %s in %llu bytes of kernel_map, or no page-table pages left",
 		    name, (unsigned long long)(vm_map_max(kernel_map) - vm_map_min(kernel_map)));
 	store->name = name;
 	return store;

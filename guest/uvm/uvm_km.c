@@ -175,8 +175,8 @@ uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
 
 	size = checked_size(map, size);
 	/* What memory could never hold is refused before the map makes page tables for it. */
-	if (unlikely(size == 0 || size > ptoa(uvmexp.npages) ||
-		     (map->flags & VM_MAP_INTRSAFE) != 0))
+	if (unlikely(
+		size == 0 || size > ptoa(uvmexp.npages) || (map->flags & VM_MAP_INTRSAFE) != 0))
 		return 0;
 	if (unlikely(uvm_map(map, &va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, align,
 			 UVM_MAPFLAG(PROT_RW, PROT_RWX, MAP_INHERIT_NONE, MADV_RANDOM, 0)) != 0))

@@ -146,24 +146,6 @@ BED_TEST(contract, both_flavours_boot)
 	}
 }
 
-BED_TEST(contract, every_size_boots)
-{
-	static const uint64_t sizes[] = { 8 * MIB, 16 * MIB, 64 * MIB, 1024 * MIB, 4096 * MIB };
-
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct bed_config cfg;
-		struct bed *bed;
-
-		bed_config_init(&cfg);
-		cfg.ram = sizes[i];
-		cfg.timeout_ms = 60000;
-		bed = boot(&cfg);
-		bed_null(bed);
-		cr_expect(bed_bootinfo(bed)->ram_bytes == sizes[i]);
-		bed_destroy(bed);
-	}
-}
-
 BED_TEST(contract, one_call_is_one_exit)
 {
 	struct bed *bed = boot(NULL);
@@ -195,21 +177,6 @@ BED_TEST(contract, boots_are_equal)
 	cr_expect(insns[0] > 100 && insns[0] == insns[1], "%lu and %lu", insns[0], insns[1]);
 }
 
-BED_TEST(contract, unknown_calls_are_refused)
-{
-	struct bed *bed = boot(NULL);
-	struct bed_result res;
-	struct bed_err err;
-	uint64_t args[BED_ARGS_MAX] = { 0 };
-
-	cr_expect(!bed_call_try(bed, 127, args, 0, &res, &err));
-	cr_expect(err.class == BED_E_USAGE && strstr(err.text, "call 127"), "%s", err.text);
-	cr_expect(!bed_call_try(bed, BED_CALL_null, args, 1, &res, &err), "wrong argument count");
-	cr_expect(!bed_call_try(bed, BED_CALL_null, args, BED_ARGS_MAX + 1, &res, &err));
-	bed_null(bed);
-	bed_destroy(bed);
-}
-
 /* Three witnesses of the same translation: our walker, KVM, and the guest's own load. */
 BED_TEST(contract, walker_kvm_and_guest_agree)
 {
@@ -236,26 +203,6 @@ BED_TEST(contract, walker_kvm_and_guest_agree)
 	bed_uvm_km_free(bed, BED_MAP_KERNEL, va, 4 * BED_PAGE_SIZE);
 	w = view_walk(&view, va);
 	cr_expect(!walk_mapped(&w) && !bed_translate(bed, va, &pa));
-	bed_destroy(bed);
-}
-
-/* W^X from the first instruction on: no mapping of the boot is both writable and executable. */
-BED_TEST(contract, the_image_is_mapped_with_its_rights)
-{
-	struct bed *bed = boot(NULL);
-	struct view view = bed_view(bed);
-	struct bed_err err;
-	struct image im;
-
-	cr_assert(image_open(&im, bed_image_path(bed), &err), "%s", err.text);
-	for (unsigned i = 0; i < im.nseg; i++) {
-		struct walk w = view_walk(&view, GVA(im.seg[i].va));
-
-		cr_assert(walk_mapped(&w) && w.pa.v == im.seg[i].pa);
-		cr_expect(((w.attr.rights & VIEW_X) != 0) == im.seg[i].exec);
-		cr_expect(((w.attr.rights & VIEW_W) != 0) == im.seg[i].write);
-	}
-	image_close(&im);
 	bed_destroy(bed);
 }
 

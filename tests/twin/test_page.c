@@ -166,7 +166,7 @@ BED_TEST(page, unavailable_and_device_memory)
 BED_TEST(page, tiny_memory_still_has_thresholds)
 {
 	twin_reset();
-	uvm_page_physload(0x800, 0x850, 0x800, 0x850, 0);
+	uvm_page_physload(0xb00, 0xb50, 0xb00, 0xb50, 0);
 	uvm_page_init();
 	cr_assert_eq(uvmexp.freemin, 7, "more than reserve_kernel");
 	cr_assert_eq(uvmexp.freetarg, 9);
@@ -222,7 +222,7 @@ BED_TEST(page, misuse_panics)
 
 BED_TEST(page, last_pages_are_reserved)
 {
-	struct vm_page *list, *rest;
+	struct vm_page *list, *rest, *next;
 	uint64_t n, before;
 	unsigned got;
 
@@ -237,9 +237,11 @@ BED_TEST(page, last_pages_are_reserved)
 	cr_assert_eq(n, 2);
 	check_free("exhausted", 0, true);
 	/* A page on a stack of short runs is no exception. */
+	next = list->pageq;
 	uvm_pmr_putrun(list, 1);
 	cr_assert_null(uvm_pmr_getrun(1, &got, 0));
 	cr_assert_eq(uvm_pmr_getrun(1, &got, UVM_PGA_USERESERVE), list);
+	list->pageq = next;
 	free_all(rest);
 	free_all(list);
 	cr_assert_eq(uvmexp.free, before);

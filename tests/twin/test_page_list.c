@@ -367,8 +367,8 @@ BED_TEST(page_list, segments_never_join_memory_segments)
 	struct pglist l;
 
 	twin_reset();
-	uvm_page_physload(0x800, 0x900, 0x800, 0x900, 0);
-	uvm_page_physload(0x900, 0xa00, 0x900, 0xa00, 0);
+	uvm_page_physload(0xb00, 0xc00, 0xb00, 0xc00, 0);
+	uvm_page_physload(0xc00, 0xd00, 0xc00, 0xd00, 0);
 	uvm_page_init();
 	q.pages = 0x100;
 	cr_assert_eq(request_try(&q, &l), 0);

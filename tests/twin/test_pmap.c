@@ -243,7 +243,7 @@ BED_TEST(pmap, growth_from_nothing)
 
 	twin_reset();
 	((uint64_t *)PMAP_DIRECT_MAP(twin_info.root))[256] = 0;
-	uvm_page_physload(0x800, 0x900, 0x800, 0x900, 0);
+	uvm_page_physload(0xb00, 0xc00, 0xb00, 0xc00, 0);
 	uvm_page_init();
 	cr_assert_eq(pm->pm_ptps, 0);
 	pm->pm_poolend = pm->pm_pool + 4 * PAGE_SIZE;
@@ -255,7 +255,7 @@ BED_TEST(pmap, growth_from_nothing)
 
 	twin_reset();
 	((uint64_t *)PMAP_DIRECT_MAP(twin_info.root))[256] = 0;
-	uvm_page_physload(0x800, 0x900, 0x800, 0x900, 0);
+	uvm_page_physload(0xb00, 0xc00, 0xb00, 0xc00, 0);
 	uvm_page_init();
 	pm->pm_poolend = pm->pm_pool + (1 + 2 + 513) * PAGE_SIZE;
 	cr_assert_eq(pmap_growkernel(KVA + GIB + 2 * MIB), KVA + GIB + 2 * MIB);
