@@ -52,11 +52,11 @@ typedef int boolean_t;
 #define EINVAL      22
 #define EWOULDBLOCK 35
 
-#define nitems(a)      (sizeof(a) / sizeof((a)[0]))
-#define likely(x)      __builtin_expect(!!(x), 1)
-#define unlikely(x)    __builtin_expect(!!(x), 0)
-#define __noreturn     __attribute__((__noreturn__))
-#define __noinline     __attribute__((__noinline__))
+#define nitems(a)   (sizeof(a) / sizeof((a)[0]))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define __noreturn  __attribute__((__noreturn__))
+#define __noinline  __attribute__((__noinline__))
 #ifndef __always_inline /* glibc has it, where the host includes this */
 #define __always_inline inline __attribute__((__always_inline__))
 #endif
