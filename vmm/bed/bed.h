@@ -100,7 +100,7 @@ const char *bed_report(const struct bed *);
 /* Another receiver of events from now on, or none (NULL). */
 void bed_on_events(struct bed *, bed_event_fn *, void *arg);
 
-/* BED_EXIT_SYNC: the guest stands at a stop point; it goes on when this returns. */
+/* BED_EXIT_SYNC: the guest stands at a stop point; it goes on when this returns. May use bed_call_post(). */
 typedef void bed_sync_fn(void *arg, struct bed *, uint64_t info);
 void bed_on_sync(struct bed *, bed_sync_fn *, void *arg);
 

@@ -51,6 +51,7 @@ struct bed {
 	bool booting;
 	bool stepping;
 	bool running; /* a callback is not the place for another call */
+	bool stopped; /* in on_sync: a call may be posted */
 	uint64_t steps;
 	char *report; /* not NULL: dead */
 };

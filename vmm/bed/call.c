@@ -132,37 +132,55 @@ find_slot(struct bed *bed, unsigned *slot, struct bed_err *err)
 	return bed_fail(err, BED_E_USAGE, "all %d call slots hold blocked calls", BED_SLOTS);
 }
 
-bool
-bed_call_start(struct bed *bed, enum bed_call_id id, const uint64_t *args, unsigned nargs,
-    struct bed_result *res, struct bed_err *err)
+/* Fill a free slot and ring; the guest sees it when it is next entered. */
+static bool
+post(struct bed *bed, enum bed_call_id id, const uint64_t *args, unsigned nargs, unsigned *slot,
+    struct bed_err *err)
 {
 	struct bed_inflight *f;
 	struct bed_slot *s;
-	unsigned i = 0;
 
-	if (!callable(bed, err))
-		return false;
 	if (nargs > BED_ARGS_MAX)
 		return bed_fail(err, BED_E_USAGE, "call %u with %u arguments, more than %d", id,
 		    nargs, BED_ARGS_MAX);
 	if ((unsigned)id > UINT16_MAX)
 		return bed_fail(err, BED_E_USAGE, "call %u: no call has an id of %d or more", id,
 		    BED_CALL_LIMIT);
-	if (!find_slot(bed, &i, err))
+	if (!find_slot(bed, slot, err))
 		return false;
-	s = &bed->share->slot[i];
+	s = &bed->share->slot[*slot];
 	s->call = (uint16_t)id;
 	s->nargs = (uint16_t)nargs;
-	f = &bed->inflight[i];
+	f = &bed->inflight[*slot];
 	f->busy = true;
 	f->call = (uint16_t)id;
 	f->nargs = (uint16_t)nargs;
 	for (unsigned k = 0; k < nargs; k++)
 		s->arg[k] = f->arg[k] = args[k];
 	__atomic_store_n(&s->state, BED_SLOT_REQUESTED, __ATOMIC_RELEASE);
-	__atomic_store_n(&bed->share->doorbell, i + 1, __ATOMIC_RELEASE);
-	return bed_run(bed, BED_EXIT_IDLE, err) && check_slots(bed, err) &&
-	       collect(bed, i, res, err);
+	__atomic_store_n(&bed->share->doorbell, *slot + 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool
+bed_call_start(struct bed *bed, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    struct bed_result *res, struct bed_err *err)
+{
+	unsigned slot = 0;
+
+	return callable(bed, err) && post(bed, id, args, nargs, &slot, err) &&
+	       bed_run(bed, BED_EXIT_IDLE, err) && check_slots(bed, err) &&
+	       collect(bed, slot, res, err);
+}
+
+bool
+bed_call_post(struct bed *bed, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    unsigned *slot, struct bed_err *err)
+{
+	if (!bed->stopped || bed->share->doorbell != 0)
+		return bed_fail(err, BED_E_USAGE,
+		    "a call can be posted once, and from a bed_on_sync() callback only");
+	return post(bed, id, args, nargs, slot, err);
 }
 
 bool

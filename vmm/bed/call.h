@@ -42,6 +42,14 @@ bool bed_call_start(struct bed *, enum bed_call_id, const uint64_t *args, unsign
 /* Look again at a blocked call. Does what is runnable first; no time passes when nothing is. */
 bool bed_call_wait(struct bed *, unsigned slot, struct bed_result *, struct bed_err *);
 
+/*
+ * From a bed_on_sync() callback, once: leave a call for the guest to begin before the stopped thread goes
+ * on. It runs as far as it can; bed_call_wait() on its slot, after the call that was stopped has come
+ * back, tells how far that was.
+ */
+bool bed_call_post(struct bed *, enum bed_call_id, const uint64_t *args, unsigned nargs,
+    unsigned *slot, struct bed_err *);
+
 /* Asserting form: the value; a failure or a blocked call goes to bed_call_failed. */
 uint64_t bed_call(struct bed *, enum bed_call_id, const uint64_t *args, unsigned nargs);
 /* Second value of the last call that was done. */

@@ -111,9 +111,11 @@ run(struct bed *bed, enum bed_exit want, uint64_t deadline, struct bed_err *err)
 		case BED_EXIT_PANIC:
 			return bed_die(bed, DEATH_GUEST, &e, NULL, err);
 		case BED_EXIT_SYNC:
+			bed->stopped = true;
 			if (bed->on_sync != NULL)
 				bed->on_sync(bed->on_sync_arg, bed,
 				    __atomic_load_n(&bed->share->death.info, __ATOMIC_RELAXED));
+			bed->stopped = false;
 			break;
 		case BED_EXIT_CONSOLE:
 		case BED_EXIT_EVENTS:

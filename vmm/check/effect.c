@@ -166,9 +166,9 @@ effect_km_free(struct context *c)
 	return removed_range(c, c->arg[0], c->arg[0] + c->arg[1]);
 }
 
-/* Pages of [va, va + n pages) that had no leaf were brought in: zero-filled, managed, not wired. */
+/* Pages of [va, va + n pages) that had no leaf were brought in: managed; wired if their page is. */
 static bool
-touched_range(struct context *c, uint64_t va, uint64_t npages, enum pt_tri wired)
+touched_range(struct context *c, uint64_t va, uint64_t npages)
 {
 	va &= ~BED_PAGE_MASK;
 	for (uint64_t i = 0; i < npages; i++) {
@@ -178,8 +178,7 @@ touched_range(struct context *c, uint64_t va, uint64_t npages, enum pt_tri wired
 			    .size = PT_4K,
 			    .nx = PT_YES,
 			    .user = PT_NO,
-			    .managed = PT_YES,
-			    .wired = wired } };
+			    .managed = PT_YES } };
 
 		if (snapshot_lookup(c->before, row.map.va) != NULL)
 			continue;
@@ -205,7 +204,7 @@ effect_access(struct context *c)
 	}
 	if (c->id == BED_CALL_store)
 		c->effect->may_widen = true;
-	return touched_range(c, c->arg[0], two_pages ? 2 : 1, PT_NO);
+	return touched_range(c, c->arg[0], two_pages ? 2 : 1);
 }
 
 static bool
@@ -218,7 +217,7 @@ effect_touch_pages(struct context *c)
 			return true;
 		}
 	}
-	return touched_range(c, c->arg[0], c->arg[1], PT_NO);
+	return touched_range(c, c->arg[0], c->arg[1]);
 }
 
 static bool
