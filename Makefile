@@ -28,6 +28,8 @@ GUEST   := $(COMMON) -Iguest -march=x86-64 -mgeneral-regs-only -mno-red-zone -mc
 CHECKED := -DBED_CHECKED_BUILD
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
 TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-frame-pointer -fno-strict-aliasing
+ASGUEST := -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector -fcf-protection=none \
+           -fno-delete-null-pointer-checks
 LIBS    := -lelf -ldw -ljansson -lpthread
 
 # Sources: a folder is a unit; a new file needs no line here.
@@ -45,7 +47,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
-        check-clang check-format check-image check-bench check-stock check-stock-self stock-shell .FORCE
+        bench-twin check-clang check-format check-image check-bench check-stock check-stock-self stock-shell .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
@@ -89,6 +91,14 @@ stock-shell:
 #: make bench         every benchmark, human-readable (uvmbed bench --json for machines)
 bench: all
 	$(Q)$(O)/uvmbed bench
+
+#: make bench-twin    instructions of the allocator's main paths, counted natively under callgrind
+bench-twin: $(O)/twin_map
+	$(Q).ci/prereq count $(O)
+	$(Q)bench/twin/count $(O)/twin_map $(ALL)
+$(O)/twin_map: $(call obj,twinrel,bench/twin/twin_map.c $(TWIN_C)) guest/twin/twin.ld
+	$(call say,LD,$@)
+	$(Q)$(CC) -no-pie -o $@ $(filter %.o,$^) -Wl,-T,guest/twin/twin.ld
 
 #: make check-meta    the test runner tells good from bad
 check-meta: $(O)/tests/meta
@@ -151,7 +161,7 @@ $(eval $(call rules,clang,clang $(HOST)))
 $(eval $(call rules,guest,$(CC) $(GUEST)))
 $(eval $(call rules,guestck,$(CC) $(GUEST) $(CHECKED),-DBED_CHECKED_BUILD))
 $(eval $(call rules,twin,$(CC) $(TWIN) $(CHECKED) $(SAN)))
-$(eval $(call rules,twinrel,$(CC) $(TWIN)))
+$(eval $(call rules,twinrel,$(CC) $(TWIN) $(ASGUEST)))
 
 link_guest = ld -static -nostdlib -z max-page-size=4096 -z noexecstack --build-id=none -T guest/guest.ld -o $@
 $(O)/guest.elf: $(call obj,guest,$(GUEST_C) $(GUEST_ASM)) guest/guest.ld

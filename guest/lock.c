@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The contended half of mutex(9) and rwlock(9); the rest is inline in <machine/lock.h>.
+ * The contended half of rwlock(9), and what locks have to say; the rest is inline in <machine/lock.h>.
  */
 #include <machine/lock.h>
 #include <machine/thread.h>
@@ -13,16 +13,9 @@ mtx_init(struct mutex *m, int ipl)
 }
 
 void
-mtx_enter_slow(struct mutex *m)
+mtx_twice(const struct mutex *m)
 {
-	struct thread *self = curthread;
-
-	if (m->mtx_owner == self)
-		panic("mutex %p taken twice by thread %p", (void *)m, (void *)self);
-	while (!__sync_bool_compare_and_swap(&m->mtx_owner, NULL, self)) {
-		while (m->mtx_owner != NULL)
-			__builtin_ia32_pause();
-	}
+	panic("mutex %p taken twice by thread %p", (const void *)m, (void *)curthread);
 }
 
 void

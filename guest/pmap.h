@@ -101,6 +101,80 @@ void pmap_zero_page(struct vm_page *);
  */
 vaddr_t pmap_growkernel(vaddr_t);
 
+/*
+ * What the hot paths need inline: where a table is, and one page of kernel_object in and out.
+ */
+#define PMAP_L1_SPAN (PAGE_SIZE * PT_ENTRIES) /* bytes mapped by one L1 table: 2 MiB */
+
+static inline bool
+pmap_inside(vaddr_t va)
+{
+	return va - VM_MIN_KERNEL_ADDRESS < kernel_pmap_store.pm_limit - VM_MIN_KERNEL_ADDRESS;
+}
+
+/* The L1 table for va, an address of kernel_map. */
+static inline struct pmap_l1 *
+pmap_l1(vaddr_t va)
+{
+	return &kernel_pmap_store.pm_l1[(va - VM_MIN_KERNEL_ADDRESS) / PMAP_L1_SPAN];
+}
+
+/* The leaf for va in the table, which exists. */
+static inline pt_entry_t *
+pmap_l1_leaf(const struct pmap_l1 *l1, vaddr_t va)
+{
+	return (pt_entry_t *)PMAP_DIRECT_MAP(ptoa(l1->pl_frame)) + pt_index(va, 1);
+}
+
+static inline pt_entry_t
+pmap_leaf_bits(vm_prot_t prot)
+{
+	return PTE_P | PTE_G | (prot & PROT_WRITE ? PTE_W : 0) | (prot & PROT_EXEC ? 0 : PTE_NX);
+}
+
+/* Account for entries of one L1 table: `set` more present ones, `wired` more wired ones. */
+static inline void
+pmap_count_leaves(struct pmap_l1 *l1, uint64_t set, uint64_t wired)
+{
+	__atomic_fetch_add(&l1->pl_used, (uint32_t)set, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&kernel_pmap_store.pm_resident, set, __ATOMIC_RELAXED);
+	if (wired != 0)
+		__atomic_fetch_add(&kernel_pmap_store.pm_wired, wired, __ATOMIC_RELAXED);
+}
+
+#ifdef BED_CHECKED_BUILD
+void pmap_check_removed(vaddr_t va, pt_entry_t opte, bool managed);
+#else
+#define pmap_check_removed(va, opte, managed) ((void)(managed))
+#endif
+
+/* pmap_enter_run() of one page, wired; l1, the table of va, exists. */
+static __always_inline void
+pmap_enter_one(struct pmap_l1 *l1, vaddr_t va, paddr_t pa, vm_prot_t prot)
+{
+	pt_entry_t *pte = pmap_l1_leaf(l1, va);
+
+	KASSERT(!(pte_get(pte) & PTE_P));
+	pte_set(pte, pa | pmap_leaf_bits(prot) | PTE_SW_M | PTE_SW_W);
+	pmap_count_leaves(l1, 1, 1);
+	COUNT(pte_set, 1);
+}
+
+/* pmap_remove() of one page, in whose table, l1, something is present. */
+static __always_inline void
+pmap_remove_one(struct pmap_l1 *l1, vaddr_t va)
+{
+	pt_entry_t *pte = pmap_l1_leaf(l1, va), opte = pte_get(pte);
+
+	if (unlikely(!(opte & PTE_P)))
+		return;
+	pmap_check_removed(va, opte, true);
+	pte_set(pte, 0);
+	pmap_count_leaves(l1, (uint64_t)-1, opte & PTE_SW_W ? (uint64_t)-1 : 0);
+	COUNT(pte_clear, 1);
+	tlb_invlpg_range(va, 1);
+}
+
 /* Deferred work would be shipped here; every call above is synchronous, so it only marks the point. */
 void pmap_update(pmap_t);
 

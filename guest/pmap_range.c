@@ -9,18 +9,6 @@
 #include "pmap_table.h"
 #include "uvm/uvm_page.h"
 
-/* Account for entries of one L1 table: `set` more present ones, `wired` more wired ones. */
-static inline void
-count_leaves(struct pmap_l1 *l1, uint64_t set, uint64_t wired)
-{
-	pmap_t pm = pmap_kernel();
-
-	__atomic_fetch_add(&l1->pl_used, (uint32_t)set, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&pm->pm_resident, set, __ATOMIC_RELAXED);
-	if (wired != 0)
-		__atomic_fetch_add(&pm->pm_wired, wired, __ATOMIC_RELAXED);
-}
-
 static inline vaddr_t
 table_end(vaddr_t va, vaddr_t end)
 {
@@ -56,7 +44,7 @@ set_run(vaddr_t va, uint64_t n, pt_entry_t npte)
 		pte = pmap_l1_leaf(l1, va);
 		next = table_end(va, end);
 		n = (next - va) / PAGE_SIZE;
-		count_leaves(l1, n, npte & PTE_SW_W ? n : 0);
+		pmap_count_leaves(l1, n, npte & PTE_SW_W ? n : 0);
 		for (; n >= 4; n -= 4, pte += 4, npte += 4 * PAGE_SIZE) {
 			set_leaf(&pte[0], npte);
 			set_leaf(&pte[1], npte + PAGE_SIZE);
@@ -111,7 +99,7 @@ store_leaf(pt_entry_t *pte, vaddr_t va, pt_entry_t npte)
 		invalidate_one(va);
 		pte_set(pte, npte);
 		COUNT(pte_set, 1);
-		count_leaves(l1, 0, wired);
+		pmap_count_leaves(l1, 0, wired);
 	} else if (opte & PTE_P) {
 		npte |= opte & (PTE_A | PTE_D);
 		if (opte == npte)
@@ -120,11 +108,11 @@ store_leaf(pt_entry_t *pte, vaddr_t va, pt_entry_t npte)
 		COUNT(pte_change, 1);
 		if ((opte ^ npte) & (PTE_W | PTE_NX | PTE_G))
 			invalidate_one(va);
-		count_leaves(l1, 0, wired);
+		pmap_count_leaves(l1, 0, wired);
 	} else {
 		pte_set(pte, npte);
 		COUNT(pte_set, 1);
-		count_leaves(l1, 1, wired);
+		pmap_count_leaves(l1, 1, wired);
 	}
 }
 
@@ -195,8 +183,8 @@ pmap_enter(pmap_t pm __unused_arg, vaddr_t va, paddr_t pa, vm_prot_t prot, int f
 }
 
 #ifdef BED_CHECKED_BUILD
-static void
-check_removed(vaddr_t va, pt_entry_t opte, bool managed)
+void
+pmap_check_removed(vaddr_t va, pt_entry_t opte, bool managed)
 {
 	if (!managed && (opte & PTE_SW_M))
 		panic("pmap_kremove: 0x%lx is a managed mapping (pte 0x%lx)", va, opte);
@@ -204,14 +192,12 @@ check_removed(vaddr_t va, pt_entry_t opte, bool managed)
 		panic("pmap_remove: 0x%lx is an unmanaged mapping of a managed page (pte 0x%lx)",
 		    va, opte);
 }
-#else
-#define check_removed(va, opte, managed) ((void)(managed))
 #endif
 
 static inline void
 clear_leaf(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
 {
-	check_removed(va, pte_get(pte), managed);
+	pmap_check_removed(va, pte_get(pte), managed);
 	pte_set(pte, 0);
 }
 
@@ -274,7 +260,7 @@ clear_table(struct pmap_l1 *l1, pt_entry_t *pte, const pt_entry_t *last, vaddr_t
 		va += n * PAGE_SIZE;
 	}
 	if (cleared != 0)
-		count_leaves(l1, -cleared, -(wbits / PTE_SW_W));
+		pmap_count_leaves(l1, -cleared, -(wbits / PTE_SW_W));
 }
 
 /* Any range, after the first `done` pages before va have been cleared already. */
@@ -327,7 +313,7 @@ remove_range(vaddr_t va, vaddr_t end, bool managed)
 
 		n = (table_end(va, end) - va) / PAGE_SIZE;
 		n = (uint64_t)(clear_run(pte, pte + n, va, managed, &wbits) - pte);
-		count_leaves(l1, -n, -(wbits / PTE_SW_W));
+		pmap_count_leaves(l1, -n, -(wbits / PTE_SW_W));
 	}
 	if (unlikely(n * PAGE_SIZE != size)) {
 		remove_sparse(va + n * PAGE_SIZE, end, n, managed);
@@ -400,5 +386,5 @@ pmap_unwire(pmap_t pm __unused_arg, vaddr_t va)
 		return;
 	pmap_page_narrow(pte, PTE_SW_W, 0);
 	COUNT(pte_change, 1);
-	count_leaves(pmap_l1(va), 0, (uint64_t)-1);
+	pmap_count_leaves(pmap_l1(va), 0, (uint64_t)-1);
 }

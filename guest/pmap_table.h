@@ -8,7 +8,7 @@
 
 #include "pmap.h"
 
-#define L1_SPAN (PAGE_SIZE * PT_ENTRIES) /* bytes mapped by one L1 table: 2 MiB */
+#define L1_SPAN PMAP_L1_SPAN
 
 /*
  * Up to this many pages of a range are invalidated one by one, more by one full flush. An INVLPG costs
@@ -17,26 +17,6 @@
  */
 #define PMAP_FLUSH_THRESHOLD 32
 extern uint64_t pmap_flush_threshold;
-
-static inline bool
-pmap_inside(vaddr_t va)
-{
-	return va - VM_MIN_KERNEL_ADDRESS < kernel_pmap_store.pm_limit - VM_MIN_KERNEL_ADDRESS;
-}
-
-/* The L1 table for va, an address of kernel_map. */
-static inline struct pmap_l1 *
-pmap_l1(vaddr_t va)
-{
-	return &kernel_pmap_store.pm_l1[(va - VM_MIN_KERNEL_ADDRESS) / L1_SPAN];
-}
-
-/* The leaf for va in the table, which exists. */
-static inline pt_entry_t *
-pmap_l1_leaf(const struct pmap_l1 *l1, vaddr_t va)
-{
-	return (pt_entry_t *)PMAP_DIRECT_MAP(ptoa(l1->pl_frame)) + pt_index(va, 1);
-}
 
 /* Where the leaf for va is or would be; NULL: no table, or not an address of kernel_map. */
 static inline pt_entry_t *
@@ -49,12 +29,6 @@ pmap_leaf(vaddr_t va)
 
 /* Make the tables on the path to va's leaf; false: pool empty, nothing taken. */
 bool pmap_make_tables(vaddr_t va);
-
-static inline pt_entry_t
-pmap_leaf_bits(vm_prot_t prot)
-{
-	return PTE_P | PTE_G | (prot & PROT_WRITE ? PTE_W : 0) | (prot & PROT_EXEC ? 0 : PTE_NX);
-}
 
 /*
  * Runs of pages whose entries were cleared or narrowed and whose translations must go. pmap_inval_add()

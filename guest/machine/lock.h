@@ -37,7 +37,7 @@ struct mutex {
 	}
 
 void mtx_init(struct mutex *, int ipl);
-void mtx_enter_slow(struct mutex *);
+void mtx_twice(const struct mutex *) __noreturn;
 
 static inline bool
 mtx_owned(const struct mutex *m)
@@ -51,8 +51,13 @@ mtx_enter(struct mutex *m)
 	struct cpu_info *ci = curcpu();
 
 	ci->ci_mutex_level++;
-	if (unlikely(!__sync_bool_compare_and_swap(&m->mtx_owner, NULL, ci->ci_curthread)))
-		mtx_enter_slow(m);
+	/* No call that returns: so callers need not save a register for what hardly ever happens. */
+	while (unlikely(!__sync_bool_compare_and_swap(&m->mtx_owner, NULL, ci->ci_curthread))) {
+		if (m->mtx_owner == ci->ci_curthread)
+			mtx_twice(m);
+		while (m->mtx_owner != NULL)
+			__builtin_ia32_pause();
+	}
 	EVENT(LOCK, m, LOCK_MUTEX, 0);
 }
 

@@ -3,9 +3,11 @@
  * Kernel memory: uvm_km_alloc(9). Addresses from uvm_map(), pages from the free lists in physically
  * contiguous runs, each run entered into the object and the page tables at once.
  *
- * The order of an allocation is: addresses, places in the object, all pages, and only then mappings. Each
- * step undoes the ones before when it fails, so nobody ever sees a range that is mapped in part; and the
- * only sleep, for pages, happens with no lock and no page held.
+ * The order of an allocation is: addresses, places in the object, all pages, and only then mappings. When
+ * memory is short, or sleep is not allowed, pages come before addresses: a call that fails for want of
+ * pages must not have made page tables, which stay. Each step undoes the ones before when it fails, so
+ * nobody ever sees a range that is mapped in part; and the only sleep, for pages, happens with no lock and
+ * no page held.
  */
 #include "uvm_km.h"
 
@@ -13,6 +15,7 @@
 #include <machine/thread.h>
 
 #include "pmap.h"
+#include "uvm_km_pages.h"
 #include "uvm_map_impl.h"
 #include "uvm_object.h"
 #include "uvm_pmemrange.h"
@@ -22,12 +25,18 @@ struct vm_map *kernel_map, *kmem_map, *exec_map, *phys_map;
 #define PROT_RW  (PROT_READ | PROT_WRITE)
 #define PROT_RWX (PROT_RW | PROT_EXEC)
 
+/* Pages one operation on a map may take for its books. */
+#define BOOK_PAGES 8
+
 /* What to put behind a range of addresses. */
 struct backing {
 	struct uvm_object *obj; /* NULL: unmanaged mappings */
 	unsigned pga;           /* UVM_PGA_* for the pages */
 	bool zero;
 	bool wait;
+	bool anywhere; /* no constraint: what follows is not looked at by uvm_pmr_getrun() */
+	paddr_t low, high, alignment, boundary;
+	int nsegs;
 };
 
 /* The rounded size, or 0 when the request is refused: nothing, wrapped, or more than the map. */
@@ -99,71 +108,128 @@ enter_list(const struct backing *bk, vaddr_t va, struct pglist *pgl)
 	}
 }
 
-/*
- * The pages that remain after a first run that was too short, or that could not be had at all. In a
- * shortage everything goes back before the sleep: two that want most of memory do not starve each other.
- */
-static int
-gather_pages(
-    const struct backing *bk, vsize_t size, struct vm_page *pg, unsigned got, struct pglist *pgl)
+static void
+put_back(struct pglist *pgl)
 {
-	unsigned n = (unsigned)atop(size);
+	struct vm_page *run, *next;
 
+	for (run = pgl->first; run != NULL; run = next) {
+		next = run->pageq;
+		uvm_pmr_unget(run, run->fpgsz);
+	}
+}
+
+/* All pages of a request without a sleep, or ENOMEM, or EINVAL: no memory could satisfy it. */
+static int
+pages_now(const struct backing *bk, vsize_t size, struct pglist *pgl)
+{
+	unsigned n = (unsigned)atop(size), got;
+
+	if (!bk->anywhere)
+		return uvm_pglistalloc(size, bk->low, bk->high, bk->alignment, bk->boundary, pgl,
+		    bk->nsegs, UVM_PLA_NOWAIT);
 	pglist_init(pgl);
-	while (pg != NULL) {
+	for (; n != 0; n -= got) {
+		struct vm_page *pg = NULL;
+
+		if (n <= uvmexp.free)
+			pg = uvm_pmr_getrun(n, &got, (int)bk->pga);
+		else
+			uvm_pagedaemon_wake();
+		if (pg == NULL) {
+			put_back(pgl);
+			return ENOMEM;
+		}
 		pglist_add(pgl, pg, got);
-		n -= got;
-		if (n == 0)
-			return 0;
-		pg = uvm_pmr_getrun(n, &got, (int)bk->pga);
 	}
-	if (pgl->first != NULL)
-		uvm_pglistfree(pgl);
-	if (!bk->wait || !may_wait())
-		return ENOMEM;
-	pglist_init(pgl);
-	return uvm_pglistalloc(size, 0, (paddr_t)-1, 0, 0, pgl, 0,
-	    UVM_PLA_WAITOK | (bk->pga & UVM_PGA_USERESERVE ? UVM_PLA_USERESERVE : 0));
-}
-
-/* Put pages behind [va, va + size), all or none. */
-static int
-populate(const struct backing *bk, vaddr_t va, vsize_t size)
-{
-	struct pglist pgl;
-	struct vm_page *pg;
-	unsigned got;
-	int error;
-
-	if (bk->obj != NULL && reserve_object(bk, va - VM_MIN_KERNEL_ADDRESS, size) != 0)
-		return ENOMEM;
-	pg = uvm_pmr_getrun((unsigned)atop(size), &got, (int)bk->pga);
-	if (likely(pg != NULL && got == atop(size))) {
-		enter_run(bk, va, pg, got);
-		return 0;
-	}
-	error = gather_pages(bk, size, pg, got, &pgl);
-	if (error == 0)
-		enter_list(bk, va, &pgl);
-	return error;
-}
-
-/* uvm_km_alloc1() when the pages are not one free run at hand; the addresses are there. */
-static __noinline vaddr_t
-alloc1_slowly(struct vm_map *map, vaddr_t va, vsize_t size, boolean_t zeroit)
-{
-	const struct backing bk = {
-		.obj = &uvm_kernel_object,
-		.pga = UVM_PGA_USERESERVE | (zeroit ? UVM_PGA_ZERO : 0),
-		.zero = zeroit,
-		.wait = true,
-	};
-
-	if (populate(&bk, va, size) == 0)
-		return va;
-	uvm_unmap(map, va, va + size);
 	return 0;
 }
+
+/*
+ * Put pages behind [va, va + size), all, or the addresses go back and it is 0. In a shortage no page is
+ * held during the sleep: two that want most of memory do not starve each other.
+ */
+static vaddr_t
+back_range(struct vm_map *map, const struct backing *bk, vaddr_t va, vsize_t size)
+{
+	struct pglist pgl;
+	int error = 0;
+
+	if (bk->obj != NULL)
+		error = reserve_object(bk, va - VM_MIN_KERNEL_ADDRESS, size);
+	if (error == 0) {
+		error = pages_now(bk, size, &pgl);
+		if (error == ENOMEM && bk->wait && may_wait())
+			error = uvm_pglistalloc(size, bk->low, bk->high, bk->alignment,
+			    bk->boundary, &pgl, bk->nsegs,
+			    UVM_PLA_WAITOK |
+				(bk->pga & UVM_PGA_USERESERVE ? UVM_PLA_USERESERVE : 0));
+	}
+	if (error != 0) {
+		uvm_unmap(map, va, va + size);
+		return 0;
+	}
+	enter_list(bk, va, &pgl);
+	return va;
+}
+
+/*
+ * For a request that may not sleep: that its object will have places once it has addresses. When memory is
+ * so short that this is not plain, make them where the addresses are going to be.
+ */
+static bool
+places_assured(struct vm_map *map, const struct backing *bk, vsize_t size, vsize_t align)
+{
+	vaddr_t va = map->min_offset;
+
+	if (bk->obj == NULL || uvmexp.free >= uvmexp.reserve_pagedaemon +
+						  size / (UVM_OBJ_NODE_PAGES * PAGE_SIZE) + 2 +
+						  BOOK_PAGES)
+		return true;
+	return uvm_map(map, &va, size, bk->obj, UVM_UNKNOWN_OFFSET, align,
+		   UVM_MAPFLAG(PROT_RW, PROT_RW, MAP_INHERIT_NONE, MADV_RANDOM, UVM_FLAG_QUERY)) ==
+	           0 &&
+	       uvm_obj_reserve(bk->obj, va - VM_MIN_KERNEL_ADDRESS, atop(size)) == 0;
+}
+
+/* Pages first, then addresses: a request that must fail for want of pages finds out in time. */
+static __noinline vaddr_t
+alloc_pages_first(struct vm_map *map, const struct backing *bk, vsize_t size, vsize_t align,
+    vm_prot_t maxprot, unsigned flags)
+{
+	uint64_t left = uvmexp.reserve_pagedaemon + (bk->pga & UVM_PGA_USERESERVE ? 0 : 1);
+	bool wait = bk->wait && may_wait(), have;
+	struct pglist pgl;
+	vaddr_t va = 0;
+	int error;
+
+	if (atop(size) + left > uvmexp.npages)
+		return 0;
+	error = pages_now(bk, size, &pgl);
+	have = error == 0;
+	if (!have && (error == EINVAL || !wait))
+		return 0;
+	if (wait || places_assured(map, bk, size, align))
+		va = map_range(map, size, bk->obj, align, maxprot, flags);
+	if (have &&
+	    (va == 0 || (bk->obj != NULL && uvm_obj_reserve(bk->obj, va - VM_MIN_KERNEL_ADDRESS,
+						atop(size)) != 0))) {
+		put_back(&pgl);
+		have = false;
+	}
+	if (va == 0)
+		return 0;
+	if (!have)
+		return back_range(map, bk, va, size);
+	enter_list(bk, va, &pgl);
+	return va;
+}
+
+static const struct backing alloc1_backing[2] = {
+	{ &uvm_kernel_object, UVM_PGA_USERESERVE, false, true, true, 0, (paddr_t)-1, 0, 0, 0 },
+	{ &uvm_kernel_object, UVM_PGA_USERESERVE | UVM_PGA_ZERO, true, true, true, 0, (paddr_t)-1,
+	    0, 0, 0 },
+};
 
 vaddr_t
 uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
@@ -174,27 +240,23 @@ uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
 	bool zero;
 
 	size = checked_size(map, size);
-	/* What memory could never hold is refused before the map makes page tables for it. */
-	if (unlikely(
-		size == 0 || size > ptoa(uvmexp.npages) || (map->flags & VM_MAP_INTRSAFE) != 0))
+	if (unlikely(size == 0 || (map->flags & VM_MAP_INTRSAFE) != 0))
 		return 0;
+	/* With this much free, pages and places are no matter of luck. */
+	if (unlikely(2 * atop(size) + uvmexp.freemin + BOOK_PAGES > uvmexp.free))
+		return alloc_pages_first(map, &alloc1_backing[!!zeroit], size, align, PROT_RWX, 0);
 	if (unlikely(uvm_map(map, &va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, align,
 			 UVM_MAPFLAG(PROT_RW, PROT_RWX, MAP_INHERIT_NONE, MADV_RANDOM, 0)) != 0))
 		return 0;
-	if (unlikely(
-		uvm_obj_reserve(&uvm_kernel_object, va - VM_MIN_KERNEL_ADDRESS, atop(size)) != 0))
-		return alloc1_slowly(map, va, size, zeroit);
 	pg = uvm_pmr_getrun((unsigned)atop(size), &got,
 	    zeroit ? UVM_PGA_USERESERVE | UVM_PGA_ZERO : UVM_PGA_USERESERVE);
 	if (unlikely(pg == NULL))
-		return alloc1_slowly(map, va, size, zeroit);
-	if (unlikely(got != atop(size))) {
-		uvm_pmr_unget(pg, got);
-		return alloc1_slowly(map, va, size, zeroit);
-	}
+		return back_range(map, &alloc1_backing[!!zeroit], va, size);
 	zero = zeroit && (pg->pg_flags & PG_ZERO) == 0;
-	uvm_obj_insert_run(&uvm_kernel_object, va - VM_MIN_KERNEL_ADDRESS, pg, got);
-	pmap_enter_run(va, VM_PAGE_TO_PHYS(pg), got, PROT_RW, PROT_RW | PMAP_WIRED);
+	if (unlikely(got != atop(size)) || unlikely(uvm_km_pgenter(va, pg, got) != 0)) {
+		uvm_pmr_unget(pg, got);
+		return back_range(map, &alloc1_backing[!!zeroit], va, size);
+	}
 	if (unlikely(zero))
 		kva_zero(va, size);
 	return va;
@@ -211,39 +273,24 @@ uvm_km_kmemalloc_pla(struct vm_map *map, struct uvm_object *obj, vsize_t size, v
 		.pga = flags & UVM_KMF_ZERO ? UVM_PGA_ZERO : 0,
 		.zero = (flags & UVM_KMF_ZERO) != 0,
 		.wait = (flags & (UVM_KMF_NOWAIT | UVM_KMF_CANFAIL)) == 0,
+		.anywhere = low == 0 && high == (paddr_t)-1 && alignment <= PAGE_SIZE &&
+		            boundary == 0 && nsegs == 0,
+		.low = low,
+		.high = high,
+		.alignment = alignment,
+		.boundary = boundary,
+		.nsegs = nsegs,
 	};
-	bool anywhere = low == 0 && high == (paddr_t)-1 && alignment <= PAGE_SIZE &&
-	                boundary == 0 && nsegs == 0;
-	struct pglist pgl;
-	vaddr_t va;
-	int error;
 
 	size = checked_size(map, size);
-	if (size == 0 || (valloc ? (flags & UVM_KMF_ZERO) != 0 : size > ptoa(uvmexp.npages)))
+	if (size == 0 || (valloc && (flags & UVM_KMF_ZERO) != 0))
 		return 0;
 	/* Only these can be freed again: pages of an object by the object, others by an INTRSAFE map. */
 	if (obj != NULL ? obj != &uvm_kernel_object || intrsafe : !intrsafe && !valloc)
 		return 0;
-	va = map_range(map, size, obj, valign, PROT_RW, (unsigned)flags & UVM_KMF_TRYLOCK);
-	if (va == 0 || valloc)
-		return va;
-
-	if (anywhere) {
-		error = populate(&bk, va, size);
-	} else {
-		pglist_init(&pgl);
-		error = obj == NULL ? 0 : reserve_object(&bk, va - VM_MIN_KERNEL_ADDRESS, size);
-		if (error == 0)
-			error = uvm_pglistalloc(size, low, high, alignment, boundary, &pgl, nsegs,
-			    bk.wait && may_wait() ? UVM_PLA_WAITOK : UVM_PLA_NOWAIT);
-		if (error == 0)
-			enter_list(&bk, va, &pgl);
-	}
-	if (unlikely(error != 0)) {
-		uvm_unmap(map, va, va + size);
-		return 0;
-	}
-	return va;
+	flags &= UVM_KMF_TRYLOCK;
+	return valloc ? map_range(map, size, obj, valign, PROT_RW, (unsigned)flags)
+	              : alloc_pages_first(map, &bk, size, valign, PROT_RW, (unsigned)flags);
 }
 
 /* The pages that [addr, addr + size) touches; false if it wraps. */

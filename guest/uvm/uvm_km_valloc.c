@@ -85,19 +85,25 @@ uvm_km_suballoc(struct vm_map *parent, vaddr_t *min, vaddr_t *max, vsize_t size,
 	if (round_page(size) < size || (parent->flags & VM_MAP_INTRSAFE) != 0)
 		return NULL;
 	size = round_page(size);
+	if (size == 0)
+		return NULL;
+	/* Storage first: what fails after uvm_map() would leave its page tables. */
+	if (!own)
+		submap = uvm_map_create(parent->pmap, 0, size, flags, "submap");
+	if (submap == NULL)
+		return NULL;
 	if (uvm_map(parent, &va, size, NULL, UVM_UNKNOWN_OFFSET, 0,
 		UVM_MAPFLAG(PROT_RW, PROT_RW, MAP_INHERIT_NONE, MADV_RANDOM,
-		    UVM_FLAG_NOMERGE | (fixed ? UVM_FLAG_FIXED : 0))) != 0)
+		    UVM_FLAG_NOMERGE | (fixed ? UVM_FLAG_FIXED : 0))) != 0) {
+		if (!own)
+			uvm_map_deallocate(submap);
 		return NULL;
+	}
 	if (own)
 		uvm_map_setup(
 		    submap, parent->pmap, va, va + size, flags, UVM_ADDR_FIRSTFIT, "submap");
 	else
-		submap = uvm_map_create(parent->pmap, va, va + size, flags, "submap");
-	if (submap == NULL) {
-		uvm_unmap(parent, va, va + size);
-		return NULL;
-	}
+		uvm_map_move(submap, va, va + size);
 	if (uvm_map_submap(parent, va, va + size, submap) != 0)
 		panic("uvm_km_suballoc: the range is not there any more");
 	__atomic_fetch_add(&parent->pmap->pm_refs, 1, __ATOMIC_RELAXED);

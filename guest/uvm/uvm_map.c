@@ -172,6 +172,8 @@ unmap_first(struct vm_map *map, vaddr_t start, vsize_t size)
 
 	if (start < map->min_offset || start >= map->max_offset || size > map->max_offset - start)
 		return ENOMEM;
+	if (uvm_map_has_submap(map, start, start + size))
+		return EINVAL;
 	error = map_grow(start + size);
 	if (error == 0)
 		error = uvm_unmap_remove(map, start, start + size);

@@ -104,6 +104,12 @@ uvm_map_unlock_pageable(struct vm_map *map)
 /* uvm_unmap(), and then, still locked, wake those who wait for space in the map. */
 void uvm_unmap_wakeup(struct vm_map *, vaddr_t start, vaddr_t end);
 
+/* Does [start, end) touch the range of a submap? Locked. */
+bool uvm_map_has_submap(struct vm_map *, vaddr_t start, vaddr_t end);
+
+/* An empty, unused map of uvm_map_create() becomes one over [min, max). */
+void uvm_map_move(struct vm_map *, vaddr_t min, vaddr_t max);
+
 /* Count what a caller got wrong, or panic (uvm_misuse_panic). */
 void uvm_map_misuse(
     uint64_t *counter, const char *what, const struct vm_map *, vaddr_t start, vaddr_t end);

@@ -52,6 +52,15 @@ uvm_map_create(struct pmap *pmap, vaddr_t min, vaddr_t max, int flags, const cha
 	return map;
 }
 
+void
+uvm_map_move(struct vm_map *map, vaddr_t min, vaddr_t max)
+{
+	KASSERT(map->nentries == 0 && map->stock == NULL && map->addr.nnodes == 0);
+	uvm_map_setup(
+	    map, map->pmap, min, max, map->flags, (enum uvm_addr_fit)map->addr.fit, map->name);
+	map->own_storage = 0;
+}
+
 static void
 free_page_at(void *p)
 {

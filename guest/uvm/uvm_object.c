@@ -11,13 +11,7 @@
 
 struct uvm_object uvm_kernel_object;
 
-#define NODE_BYTES (UVM_OBJ_NODE_PAGES * PAGE_SIZE)
-
-static inline uint64_t
-slot_of(voff_t off)
-{
-	return (off >> PAGE_SHIFT) % UVM_OBJ_NODE_PAGES;
-}
+#define NODE_BYTES UVM_OBJ_NODE_BYTES
 
 /* The end of what one node holds of [off, end). */
 static inline voff_t
@@ -137,7 +131,7 @@ uvm_obj_insert_run(struct uvm_object *obj, voff_t off, struct vm_page *pg, unsig
 
 		if (unlikely(dir->uod_page == NULL))
 			panic("uvm_obj_insert_run: no node at 0x%lx", off);
-		slot = &dir->uod_page[slot_of(off)];
+		slot = &dir->uod_page[uvm_obj_slot(off)];
 		dir->uod_used += atop(next - off);
 		for (; next - off >= 4 * PAGE_SIZE; off += 4 * PAGE_SIZE, slot += 4, pg += 4) {
 			table_page(&slot[0], &pg[0], obj, off);
@@ -159,7 +153,7 @@ slot_at(const struct uvm_object *obj, voff_t off)
 
 	if (off / NODE_BYTES >= obj->uo_ndir || dir->uod_page == NULL)
 		return NULL;
-	return &dir->uod_page[slot_of(off)];
+	return &dir->uod_page[uvm_obj_slot(off)];
 }
 
 struct vm_page *
@@ -243,7 +237,7 @@ wait_busy(struct uvm_object *obj, struct vm_page *pg, const char *wmesg)
 static uint64_t
 remove_in_node(struct uvm_object *obj, struct uvm_objdir *dir, voff_t off, voff_t end)
 {
-	struct vm_page **slot = &dir->uod_page[slot_of(off)], **last = slot + atop(end - off);
+	struct vm_page **slot = &dir->uod_page[uvm_obj_slot(off)], **last = slot + atop(end - off);
 	uint64_t removed = 0;
 
 	while (slot != last && dir->uod_used != 0) {

@@ -16,6 +16,7 @@
 struct vm_page;
 
 #define UVM_OBJ_NODE_PAGES 512
+#define UVM_OBJ_NODE_BYTES (UVM_OBJ_NODE_PAGES * PAGE_SIZE)
 
 struct uvm_objdir {
 	struct vm_page **uod_page; /* node: UVM_OBJ_NODE_PAGES pointers; NULL: not made yet */
@@ -40,6 +41,13 @@ extern struct uvm_object uvm_kernel_object;
 int uvm_obj_init(struct uvm_object *, vsize_t size, int refs);
 void uvm_obj_destroy(
     struct uvm_object *); /* frees its pages, nodes and directory; none is mapped */
+
+/* Index of the place for off in its node. */
+static inline uint64_t
+uvm_obj_slot(voff_t off)
+{
+	return (off >> PAGE_SHIFT) % UVM_OBJ_NODE_PAGES;
+}
 
 /* Make the nodes for n pages from off on. 0, or ENOMEM: what was made stays and is used next time. */
 int uvm_obj_reserve(struct uvm_object *, voff_t off, uint64_t n);

@@ -209,6 +209,10 @@ take_pages(unsigned *want, int flags)
 	    uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] == NULL)
 		uvm_pmr_drain();
 	run = run_choose(*want, flags & UVM_PGA_ZERO, &kind);
+	if (unlikely(run->fpgsz < *want) && !zero && uvm_pmr.nquick != 0) {
+		uvm_pmr_drain();
+		run = run_choose(*want, flags & UVM_PGA_ZERO, &kind);
+	}
 	if (run->fpgsz < *want)
 		*want = run->fpgsz;
 	pg = take_end(run, kind, *want);
@@ -248,18 +252,53 @@ getrun_search(unsigned want, unsigned *got, int flags)
 	return pg;
 }
 
+/*
+ * The rest of uvm_pmr_getrun(), lock held: known zeroes, and the highest run of them has more than are
+ * wanted. Else the search.
+ */
+static __noinline struct vm_page *
+getrun_zero(unsigned want, unsigned *got, int flags)
+{
+	struct vm_page *run = uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO], *pg;
+
+	if (run == NULL || unlikely(uvmexp.free <= uvmexp.freemin + UVM_PMR_QUICK))
+		return getrun_search(want, got, flags);
+	while (run->pmr_right != NULL)
+		run = run->pmr_right;
+	if (unlikely(run->fpgsz <= want || want > UVM_PMR_QUICK || want == 0))
+		return getrun_search(want, got, flags);
+	uvm_pmr.pages[UVM_PMR_MEMTYPE_ZERO] -= want;
+	uvmexp.free -= want;
+	pg = run + (run->fpgsz - want);
+	run_size(run, run->fpgsz - want);
+	if (likely(run->pmr_parent == NULL && run->pmr_left == NULL))
+		run->pmr_max = run->fpgsz;
+	else
+		pmr_tree_resized(run);
+	mark_short(pg, want, PQ_INUSE | PG_ZERO);
+	mtx_leave(&uvm_pmr.fpageqlock);
+	*got = want;
+	COUNT(page_alloc, want);
+	EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(pg), want, 0);
+	return pg;
+}
+
 struct vm_page *
 uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
 {
 	struct vm_page *pg;
 
 	mtx_enter(&uvm_pmr.fpageqlock);
+	if (unlikely((flags & UVM_PGA_ZERO) && uvm_pmr.tree[UVM_PMR_MEMTYPE_ZERO] != NULL))
+		return getrun_zero(want, got, flags);
 	/* Nothing to choose, and no reserve or threshold near. */
-	if (unlikely(want > UVM_PMR_QUICK || uvm_pmr.quick[want] == NULL ||
-		     (flags & UVM_PGA_ZERO) || uvmexp.free <= uvmexp.freemin + UVM_PMR_QUICK))
+	if (unlikely(want > UVM_PMR_QUICK) || unlikely((pg = uvm_pmr.quick[want]) == NULL) ||
+	    unlikely(uvmexp.free <= uvmexp.freemin + UVM_PMR_QUICK))
 		return getrun_search(want, got, flags);
-	pg = pop_quick(want);
+	uvm_pmr.quick[want] = pg->pageq;
+	uvm_pmr.nquick -= want;
 	uvmexp.free -= want;
+	mark_short(pg, want, PQ_INUSE);
 	mtx_leave(&uvm_pmr.fpageqlock);
 	*got = want;
 	COUNT(page_alloc, want);
@@ -308,11 +347,17 @@ wake_waiters(const struct vm_page *pg, unsigned n)
 		wakeup(&uvmexp.free);
 }
 
+/* The rest of uvm_pmr_putrun(), lock held: a run that goes to the tree. */
 static __noinline void
 putrun_search(struct vm_page *pg, unsigned n)
 {
 	mark(pg, n, PG_DIRTY);
 	run_insert(pg, n, UVM_PMR_MEMTYPE_DIRTY);
+	uvmexp.free += n;
+	if (unlikely((uvm_pmr.waiters | (uintptr_t)uvm_pmr.allocs) != 0))
+		wake_waiters(pg, n);
+	else
+		mtx_leave(&uvm_pmr.fpageqlock);
 }
 
 static void __noinline
@@ -332,18 +377,18 @@ uvm_pmr_putrun(struct vm_page *pg, unsigned n)
 
 	mtx_enter(&uvm_pmr.fpageqlock);
 	if (likely(n <= UVM_PMR_QUICK && uvm_pmr.nquick + n <= UVM_PMR_QUICK_PAGES)) {
-		mark_short(pg, n, PG_DIRTY | PG_QUICK);
 		pg->pageq = uvm_pmr.quick[n];
 		uvm_pmr.quick[n] = pg;
 		uvm_pmr.nquick += n;
-	} else {
-		putrun_search(pg, n);
+		uvmexp.free += n;
+		mark_short(pg, n, PG_DIRTY | PG_QUICK);
+		if (unlikely((uvm_pmr.waiters | (uintptr_t)uvm_pmr.allocs) != 0))
+			wake_waiters(pg, n);
+		else
+			mtx_leave(&uvm_pmr.fpageqlock);
+		return;
 	}
-	uvmexp.free += n;
-	if (unlikely(uvm_pmr.waiters != 0 || uvm_pmr.allocs != NULL))
-		wake_waiters(pg, n);
-	else
-		mtx_leave(&uvm_pmr.fpageqlock);
+	putrun_search(pg, n);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "pmap.h"
 #include "uvm_fault.h"
 #include "uvm_km.h"
+#include "uvm_km_pages.h"
 #include "uvm_map_impl.h"
 #include "uvm_object.h"
 #include "uvm_pmemrange.h"
@@ -45,10 +46,10 @@ kill_pages(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 	}
 	if (unlikely(e->wired_count != 0))
 		uvm_fault_unwire_locked(map, start, end);
-	pmap_remove(map->pmap, start, end);
 	if (likely(UVM_ET_ISOBJ(e)))
-		uvm_obj_remove_range(
-		    e->object.uvm_obj, start - VM_MIN_KERNEL_ADDRESS, end - VM_MIN_KERNEL_ADDRESS);
+		uvm_km_pgremove(e->object.uvm_obj, start, end);
+	else
+		pmap_remove(map->pmap, start, end);
 }
 
 static inline void
@@ -175,6 +176,12 @@ cut_tail(struct vm_map *map, struct vm_map_entry *e, vaddr_t start)
 	e->end = start;
 	e->guard = 0;
 	uvm_addr_hole_insert(&map->addr, e);
+}
+
+bool
+uvm_map_has_submap(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	return has_submap(map, first_above(map, start), end);
 }
 
 static __always_inline int

@@ -102,10 +102,14 @@ effect_km_alloc(struct context *c)
 	return new_range(c, c->arg[0], PT_NO, PT_NO);
 }
 
-/* Whatever leaf there was in [start, end) is gone. */
+/* Whatever leaf there was in [start, end) is gone, as far as it is kernel_map's. */
 static bool
 removed_range(struct context *c, uint64_t start, uint64_t end)
 {
+	const uint64_t low = BED_KVA_BASE, high = BED_KVA_BASE + bed_config(c->bed)->kva_size;
+
+	start = start > low ? start : low;
+	end = end < high ? end : high;
 	for (size_t i = 0; i < c->before->nrun; i++) {
 		const struct view_run *run = &c->before->run[i];
 		uint64_t from = run->va.v > start ? run->va.v : start;

@@ -19,7 +19,8 @@ static bool
 fail_line(struct replay *r, const struct trace_line *l)
 {
 	char text[TRACE_LINE + 2];
-	FILE *out = fmemopen(text, sizeof(text), "w");
+	bool named = l->kind == TRACE_CALL && r->err->class == BED_E_FINDING; /* by check_call() */
+	FILE *out = named ? NULL : fmemopen(text, sizeof(text), "w");
 
 	if (out == NULL)
 		return bed_fail_in(r->err, "%s:%u", r->trace->file, l->number);
