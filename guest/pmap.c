@@ -46,13 +46,18 @@ take_over(const pt_entry_t *table, int level, vaddr_t va, unsigned first, unsign
 		vaddr_t start = va + (i - first) * pt_span(level);
 		pt_entry_t pte = pte_get(&table[i]);
 
-		if (!(pte & PTE_P))
+		if (start >= pm->pm_limit)
+			return;
+		if (!(pte & PTE_P)) {
+			while (last - i > 4 && pmap_none4(&table[i + 1]))
+				i += 4;
 			continue;
+		}
 		pm->pm_ptps++;
 		if (level > 2)
 			take_over(
 			    PMAP_DIRECT_MAP(pte & PTE_FRAME), level - 1, start, 0, PT_ENTRIES - 1);
-		else if (pmap_inside(start))
+		else
 			pmap_l1(start)->pl_frame = (uint32_t)atop(pte & PTE_FRAME);
 	}
 }

@@ -142,37 +142,140 @@ pmap_count_leaves(struct pmap_l1 *l1, uint64_t set, uint64_t wired)
 		__atomic_fetch_add(&kernel_pmap_store.pm_wired, wired, __ATOMIC_RELAXED);
 }
 
+/* What pmap_enter_run() stores, for wired pages. */
+static inline pt_entry_t
+pmap_wired_leaf(paddr_t pa, vm_prot_t prot)
+{
+	return pa | pmap_leaf_bits(prot) | PTE_SW_M | PTE_SW_W;
+}
+
 #ifdef BED_CHECKED_BUILD
 void pmap_check_removed(vaddr_t va, pt_entry_t opte, bool managed);
 #else
 #define pmap_check_removed(va, opte, managed) ((void)(managed))
 #endif
 
-/* pmap_enter_run() of one page, wired; l1, the table of va, exists. */
+/* Fill four leaves, none of them present, with the same rights and one frame after the other. */
 static __always_inline void
-pmap_enter_one(struct pmap_l1 *l1, vaddr_t va, paddr_t pa, vm_prot_t prot)
+pmap_fill4(pt_entry_t *pte, pt_entry_t npte)
 {
-	pt_entry_t *pte = pmap_l1_leaf(l1, va);
-
-	KASSERT(!(pte_get(pte) & PTE_P));
-	pte_set(pte, pa | pmap_leaf_bits(prot) | PTE_SW_M | PTE_SW_W);
-	pmap_count_leaves(l1, 1, 1);
-	COUNT(pte_set, 1);
+	KASSERT(
+	    !((pte_get(&pte[0]) | pte_get(&pte[1]) | pte_get(&pte[2]) | pte_get(&pte[3])) & PTE_P));
+	pte_set(&pte[0], npte);
+	pte_set(&pte[1], npte + PAGE_SIZE);
+	pte_set(&pte[2], npte + 2 * PAGE_SIZE);
+	pte_set(&pte[3], npte + 3 * PAGE_SIZE);
 }
 
-/* pmap_remove() of one page, in whose table, l1, something is present. */
 static __always_inline void
-pmap_remove_one(struct pmap_l1 *l1, vaddr_t va)
+pmap_fill1(pt_entry_t *pte, pt_entry_t npte)
 {
-	pt_entry_t *pte = pmap_l1_leaf(l1, va), opte = pte_get(pte);
+	KASSERT(!(pte_get(pte) & PTE_P));
+	pte_set(pte, npte);
+}
 
-	if (unlikely(!(opte & PTE_P)))
-		return;
-	pmap_check_removed(va, opte, true);
+static __always_inline void
+pmap_clear_leaf(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
+{
+	pmap_check_removed(va, pte_get(pte), managed);
 	pte_set(pte, 0);
-	pmap_count_leaves(l1, (uint64_t)-1, opte & PTE_SW_W ? (uint64_t)-1 : 0);
-	COUNT(pte_clear, 1);
-	tlb_invlpg_range(va, 1);
+}
+
+static __always_inline bool
+pmap_none4(const pt_entry_t *pte)
+{
+	return ((pte_get(&pte[0]) | pte_get(&pte[1]) | pte_get(&pte[2]) | pte_get(&pte[3])) &
+		   PTE_P) == 0;
+}
+
+static __always_inline bool
+pmap_wired1(const pt_entry_t *pte)
+{
+	return (pte_get(pte) & (PTE_P | PTE_SW_W)) == (PTE_P | PTE_SW_W);
+}
+
+/* Four leaves, all present and wired, as uvm_km_alloc() makes them? */
+static __always_inline bool
+pmap_wired4(const pt_entry_t *pte)
+{
+	const pt_entry_t both = PTE_P | PTE_SW_W;
+
+	return (pte_get(&pte[0]) & pte_get(&pte[1]) & pte_get(&pte[2]) & pte_get(&pte[3]) & both) ==
+	       both;
+}
+
+static __always_inline void
+pmap_clear4(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
+{
+	pmap_clear_leaf(&pte[0], va, managed);
+	pmap_clear_leaf(&pte[1], va, managed);
+	pmap_clear_leaf(&pte[2], va, managed);
+	pmap_clear_leaf(&pte[3], va, managed);
+}
+
+/*
+ * Clear present leaves from *pte on, up to the first that is not present or to `last`. Returns where it
+ * stopped; *wbits: sum of the wired bits. Entries are read, then cleared by a plain store: A or D that a
+ * CPU sets in between is lost, and nobody asks for them after removal.
+ */
+static __always_inline pt_entry_t *
+pmap_clear_run(
+    pt_entry_t *pte, const pt_entry_t *last, vaddr_t va __unused_arg, bool managed, uint64_t *wbits)
+{
+	for (; last - pte >= 4 && pmap_wired4(pte); pte += 4) {
+		pmap_clear4(pte, va, managed);
+		*wbits += 4 * PTE_SW_W;
+	}
+	for (; pte != last; pte++) {
+		pt_entry_t opte = pte_get(pte);
+
+		if (!(opte & PTE_P))
+			break;
+		pmap_clear_leaf(pte, va, managed);
+		*wbits += opte & PTE_SW_W;
+	}
+	return pte;
+}
+
+extern uint64_t pmap_flush_threshold;
+
+static __always_inline void
+pmap_inval_range(vaddr_t va, uint64_t n)
+{
+	if (n == 1 || likely(n <= pmap_flush_threshold))
+		tlb_invlpg_range(va, n);
+	else
+		tlb_flush_full();
+}
+
+/* n > 0 leaves of one table were filled, all of them wired. */
+static __always_inline void
+pmap_entered(struct pmap_l1 *l1, uint64_t n)
+{
+	pmap_count_leaves(l1, n, n);
+	COUNT(pte_set, n);
+}
+
+/* n > 0 leaves of one table, from va's on, were cleared, `wired` of them wired. */
+static __always_inline void
+pmap_removed(struct pmap_l1 *l1, vaddr_t va, uint64_t n, uint64_t wired)
+{
+	pmap_count_leaves(l1, -n, -wired);
+	COUNT(pte_clear, n);
+	pmap_inval_range(va, n);
+}
+
+/* pmap_remove() of n > 0 pages of one table, up to the first that is not there; how many were. */
+static __always_inline uint64_t
+pmap_remove_in(struct pmap_l1 *l1, vaddr_t va, uint64_t n)
+{
+	pt_entry_t *pte = pmap_l1_leaf(l1, va);
+	uint64_t wbits = 0;
+
+	n = (uint64_t)(pmap_clear_run(pte, pte + n, va, true, &wbits) - pte);
+	if (likely(n != 0))
+		pmap_removed(l1, va, n, wbits / PTE_SW_W);
+	return n;
 }
 
 /* Deferred work would be shipped here; every call above is synchronous, so it only marks the point. */

@@ -17,13 +17,6 @@ table_end(vaddr_t va, vaddr_t end)
 	return next - va < end - va ? next : end;
 }
 
-static inline void
-set_leaf(pt_entry_t *pte, pt_entry_t npte)
-{
-	KASSERT(!(pte_get(pte) & PTE_P));
-	pte_set(pte, npte);
-}
-
 static void __attribute__((__noinline__, __cold__)) no_table(vaddr_t va)
 {
 	panic("pmap: no table for 0x%lx (pm_end 0x%lx)", va, pmap_kernel()->pm_end);
@@ -45,14 +38,10 @@ set_run(vaddr_t va, uint64_t n, pt_entry_t npte)
 		next = table_end(va, end);
 		n = (next - va) / PAGE_SIZE;
 		pmap_count_leaves(l1, n, npte & PTE_SW_W ? n : 0);
-		for (; n >= 4; n -= 4, pte += 4, npte += 4 * PAGE_SIZE) {
-			set_leaf(&pte[0], npte);
-			set_leaf(&pte[1], npte + PAGE_SIZE);
-			set_leaf(&pte[2], npte + 2 * PAGE_SIZE);
-			set_leaf(&pte[3], npte + 3 * PAGE_SIZE);
-		}
+		for (; n >= 4; n -= 4, pte += 4, npte += 4 * PAGE_SIZE)
+			pmap_fill4(pte, npte);
 		for (; n != 0; n--, npte += PAGE_SIZE)
-			set_leaf(pte++, npte);
+			pmap_fill1(pte++, npte);
 		va = next;
 	} while (va != end);
 }
@@ -194,46 +183,6 @@ pmap_check_removed(vaddr_t va, pt_entry_t opte, bool managed)
 }
 #endif
 
-static inline void
-clear_leaf(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
-{
-	pmap_check_removed(va, pte_get(pte), managed);
-	pte_set(pte, 0);
-}
-
-/*
- * Clear present leaves from *pte on, up to the first that is not present or to `last`. Returns where it
- * stopped; *wbits: sum of the wired bits. Entries are read, then cleared by a plain store: A or D that a
- * CPU sets in between is lost, and nobody asks for them after removal.
- */
-static inline pt_entry_t *
-clear_run(
-    pt_entry_t *pte, const pt_entry_t *last, vaddr_t va __unused_arg, bool managed, uint64_t *wbits)
-{
-	const pt_entry_t both = PTE_P | PTE_SW_W;
-
-	/* What uvm_km_alloc() makes: present and wired throughout. */
-	for (; last - pte >= 4; pte += 4) {
-		if ((pte_get(&pte[0]) & pte_get(&pte[1]) & pte_get(&pte[2]) & pte_get(&pte[3]) &
-			both) != both)
-			break;
-		clear_leaf(&pte[0], va, managed);
-		clear_leaf(&pte[1], va, managed);
-		clear_leaf(&pte[2], va, managed);
-		clear_leaf(&pte[3], va, managed);
-		*wbits += 4 * PTE_SW_W;
-	}
-	for (; pte != last; pte++) {
-		pt_entry_t opte = pte_get(pte);
-
-		if (!(opte & PTE_P))
-			break;
-		clear_leaf(pte, va, managed);
-		*wbits += opte & PTE_SW_W;
-	}
-	return pte;
-}
-
 /*
  * Clear the present ones of the leaves [pte, last) of one table, the first of which translates va, and
  * stop early once none is left in the table.
@@ -249,11 +198,12 @@ clear_table(struct pmap_l1 *l1, pt_entry_t *pte, const pt_entry_t *last, vaddr_t
 		uint64_t n;
 
 		if (!(pte_get(pte) & PTE_P)) {
-			pte++;
-			va += PAGE_SIZE;
+			n = last - pte >= 4 && pmap_none4(pte) ? 4 : 1;
+			pte += n;
+			va += n * PAGE_SIZE;
 			continue;
 		}
-		pte = clear_run(run, last, va, managed, &wbits);
+		pte = pmap_clear_run(run, last, va, managed, &wbits);
 		n = (uint64_t)(pte - run);
 		cleared += n;
 		pmap_inval_add(iv, va, n);
@@ -312,7 +262,7 @@ remove_range(vaddr_t va, vaddr_t end, bool managed)
 		pt_entry_t *pte = pmap_l1_leaf(l1, va);
 
 		n = (table_end(va, end) - va) / PAGE_SIZE;
-		n = (uint64_t)(clear_run(pte, pte + n, va, managed, &wbits) - pte);
+		n = (uint64_t)(pmap_clear_run(pte, pte + n, va, managed, &wbits) - pte);
 		pmap_count_leaves(l1, -n, -(wbits / PTE_SW_W));
 	}
 	if (unlikely(n * PAGE_SIZE != size)) {
@@ -320,10 +270,7 @@ remove_range(vaddr_t va, vaddr_t end, bool managed)
 		return;
 	}
 	COUNT(pte_clear, n);
-	if (likely(n <= pmap_flush_threshold))
-		tlb_invlpg_range(va, n);
-	else
-		tlb_flush_full();
+	pmap_inval_range(va, n);
 }
 
 void

@@ -16,7 +16,6 @@
  * do. boot.flush_threshold replaces it.
  */
 #define PMAP_FLUSH_THRESHOLD 32
-extern uint64_t pmap_flush_threshold;
 
 /* Where the leaf for va is or would be; NULL: no table, or not an address of kernel_map. */
 static inline pt_entry_t *

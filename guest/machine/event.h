@@ -9,7 +9,7 @@
 #include "shared/events.h"
 #include "shared/share.h"
 
-#define COUNT(counter, n) ((void)(curcpu()->ci_count->counter += (n)))
+#define COUNT(counter, n) ((void)(curcount()->counter += (n)))
 
 #ifdef BED_CHECKED_BUILD
 uint64_t event_ticket(void);

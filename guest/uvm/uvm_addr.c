@@ -12,7 +12,7 @@
 
 #define NODES_PER_PAGE ((uint32_t)(PAGE_SIZE / sizeof(struct uvm_addr_node)))
 
-static struct vm_map_entry nobody; /* in the place of a single hole that is not wanted */
+static struct vm_map_entry nobody; /* in the place of a single hole that is not wanted: start 0 */
 
 void
 uvm_addr_init(struct uvm_addr *ua, struct vm_map_entry *header, vaddr_t min, vaddr_t max,
@@ -25,6 +25,7 @@ uvm_addr_init(struct uvm_addr *ua, struct vm_map_entry *header, vaddr_t min, vad
 		.base = min & ~((UINT64_C(64) << PAGE_SHIFT) - 1),
 		.header = header,
 		.top = header,
+		.hint = header,
 		.fit = fit,
 	};
 	pages = (max - ua->base) >> PAGE_SHIFT;
@@ -83,6 +84,8 @@ uvm_addr_drain(struct uvm_addr *ua)
 		}
 	}
 	ua->root = NULL;
+	ua->hint = ua->header;
+	ua->idle = NULL;
 	ua->reach = ua->have = ua->in_trie = 0;
 	ua->near = UINT64_MAX;
 	ua->shift = 0;
@@ -96,7 +99,6 @@ uvm_addr_drain(struct uvm_addr *ua)
 	return n;
 }
 
-/* In the trie, when its size has a single one already. */
 static __noinline void
 sort_into_trie(struct uvm_addr *ua, struct vm_map_entry *e, unsigned column)
 {
@@ -106,13 +108,10 @@ sort_into_trie(struct uvm_addr *ua, struct vm_map_entry *e, unsigned column)
 	trie_set(ua, e->hole.leaf, page, column, e);
 }
 
-static __noinline void
+static inline void
 sort_out_of_trie(struct uvm_addr *ua, struct vm_map_entry *e, unsigned column)
 {
-	trie_clear(ua, e->hole.leaf, page_number(ua, VMMAP_FREE_START(e)), column);
-	if ((ua->in_trie >> column & 1) == 0 &&
-	    (ua->single[column] == NULL || ua->single[column] == &nobody))
-		ua->have &= ~(UINT64_C(1) << column);
+	trie_clear(ua, e->hole.leaf, VMMAP_FREE_START(e), column);
 }
 
 /* As above for a hole that may be big. */
@@ -133,6 +132,7 @@ uvm_addr_sort_in(struct uvm_addr *ua, struct vm_map_entry *e)
 {
 	vaddr_t start = VMMAP_FREE_START(e);
 	uint64_t pages = e->fspace >> PAGE_SHIFT;
+	struct vm_map_entry *s;
 
 	if (unlikely(pages >= UVM_ADDR_BIG)) {
 		sort_in_big(ua, e);
@@ -140,10 +140,17 @@ uvm_addr_sort_in(struct uvm_addr *ua, struct vm_map_entry *e)
 	}
 	ua->align[pages] |= uvm_addr_hole_bits(start, start + e->fspace);
 	ua->have |= UINT64_C(1) << pages;
-	if (ua->single[pages] == NULL)
+	s = ua->single[pages];
+	if (s == NULL) {
+		if (start <= ua->floor[pages] || (ua->in_trie >> pages & 1) == 0) {
+			ua->single[pages] = e;
+			return;
+		}
+	} else if (e->start < s->start) {
 		ua->single[pages] = e;
-	else
-		sort_into_trie(ua, e, (unsigned)pages);
+		e = s;
+	}
+	sort_into_trie(ua, e, (unsigned)pages);
 }
 
 void
@@ -158,6 +165,7 @@ uvm_addr_sort_out(struct uvm_addr *ua, struct vm_map_entry *e)
 			sort_out_of_trie(ua, e, UVM_ADDR_BIG);
 	} else if (ua->single[pages] == e) {
 		ua->single[pages] = NULL;
+		ua->floor[pages] = VMMAP_FREE_START(e);
 		if ((ua->in_trie >> pages & 1) == 0)
 			ua->have &= ~(UINT64_C(1) << pages);
 	} else {
@@ -223,17 +231,17 @@ aligned_in_column(struct uvm_addr *ua, unsigned c, vsize_t size, vsize_t align)
 	return NULL;
 }
 
-/* Any column; the lower of the one held outside and the first of the trie that fits. */
+/* Any alignment: the one held outside, which is lower than those in the trie, or the first of these. */
 static struct vm_map_entry *
-aligned_of_size(struct uvm_addr *ua, unsigned c, vsize_t size, vsize_t align)
+lowest_of_size(struct uvm_addr *ua, unsigned c, vsize_t size, vsize_t align)
 {
-	struct vm_map_entry *e = ua->single[c], *t = NULL;
+	struct vm_map_entry *e = ua->single[c];
 
-	if (e != NULL && !entry_fits(e, size, align))
-		e = NULL;
-	if (ua->in_trie >> c & 1)
-		t = aligned_in_column(ua, c, size, align);
-	return t != NULL && (e == NULL || t->start < e->start) ? t : e;
+	if (e != NULL && entry_fits(e, size, align))
+		return e;
+	if ((ua->in_trie >> c & 1) == 0)
+		return NULL;
+	return align > PAGE_SIZE ? aligned_in_column(ua, c, size, align) : trie_first(ua, c);
 }
 
 static struct vm_map_entry *
@@ -245,7 +253,7 @@ select_bestfit(struct uvm_addr *ua, vsize_t size, vsize_t align)
 
 	for (; e == NULL && columns != 0; columns &= columns - 1) {
 		if (ua->align[lowest_bit(columns)] >= align)
-			e = aligned_of_size(ua, lowest_bit(columns), size, align);
+			e = lowest_of_size(ua, lowest_bit(columns), size, align);
 	}
 	if (e == NULL && ua->big != 0)
 		e = align > PAGE_SIZE ? uvm_addr_tree_aligned(ua, n << 32, size, align)
@@ -275,6 +283,18 @@ select_firstfit(struct uvm_addr *ua, vsize_t size, vsize_t align)
 			return e;
 	}
 	return entry_fits(ua->top, size, align) ? ua->top : NULL;
+}
+
+struct vm_map_entry *
+uvm_addr_select_big(const struct uvm_addr *ua, vsize_t size)
+{
+	struct vm_map_entry *e = NULL, *top = ua->top;
+
+	if (ua->big != 0)
+		e = uvm_addr_tree_first(ua, size >> PAGE_SHIFT << 32);
+	if (top->fspace >= size && (e == NULL || top->fspace < e->fspace))
+		e = top;
+	return e;
 }
 
 struct vm_map_entry *

@@ -22,14 +22,16 @@
  *   A hole is in exactly one place:
  *
  *   - the last one, which ends at the end of the map, is held outside (`top`);
- *   - of each size below UVM_ADDR_BIG pages, one hole may be held outside, too (`single`);
+ *   - of each size below UVM_ADDR_BIG pages, the lowest may be held outside, too (`single`);
  *   - the others of these sizes are bits in a 64-ary trie over page numbers (uvm_addr_trie.h), which has
  *     one column per hole size, and one more for the starts of entries;
  *   - bigger holes are in a crit-bit tree keyed by (size, address) (uvm_addr_tree.h); under first fit
  *     in one more column of the trie instead.
  *
- *   best fit, page alignment: the smallest column that is not empty (one bit scan), its first bit
- *   (one bit scan a level), or its single one if that is lower. Levels follow the highest address in
+ *   best fit, page alignment: the smallest size there is a hole of (one bit scan), its single one, or
+ *   the first bit of its column (one bit scan a level). What is freed and taken again, the lowest hole
+ *   of its size, never gets into the trie: whatever leaves `single` is a floor to those in the column,
+ *   so what comes back at or below it is known to be the lowest. Levels follow the highest address in
  *   use: 2 up to 16 MiB, 3 up to 1 GiB, 4 up to 64 GiB. Big holes: three descents of at most 64 steps,
  *   about log2(big holes) in practice. Nothing depends on the number of small holes.
  *
@@ -81,6 +83,7 @@ struct uvm_addr {
 	vaddr_t base;                /* address of page number 0: min_offset down to 64 pages */
 	struct vm_map_entry *header; /* the map's */
 	struct vm_map_entry *top;    /* its hole ends at max_offset */
+	struct vm_map_entry *hint;   /* some entry, or the header: what is likely looked for next */
 	uint64_t have;               /* bit c: there are holes of c pages */
 	uint64_t in_trie;            /* bit c: column c of the trie is not empty */
 	uintptr_t big;               /* root of the tree of big holes */
@@ -90,14 +93,19 @@ struct uvm_addr {
 	uint32_t fit;   /* enum uvm_addr_fit */
 	uint64_t near;  /* the leaf found last, and page number / 64 of it */
 	struct uvm_addr_node *near_leaf;
+	/* A leaf with no start of an entry in it that the bits above may not know of yet, and its number. */
+	struct uvm_addr_node *idle;
+	uint64_t idle_leaf;
 	struct uvm_addr_node *spare; /* nodes in stock, linked by `up` */
 	uint32_t nspare;
 	uint32_t need;   /* most nodes one operation can take */
 	uint32_t nnodes; /* nodes fed in altogether: a multiple of 4 */
 	/* Of each size: OR of uvm_addr_hole_bits() of its holes, or more. */
 	uint64_t align[UVM_ADDR_BIG + 1];
-	/* Of each size one hole, maybe: a size that has just one is not worth a trip to the trie. */
+	/* Of each size the lowest hole, if it is known; it is not in the trie. */
 	struct vm_map_entry *single[UVM_ADDR_BIG + 1];
+	/* While it is not known: all of the size are at or above this. */
+	vaddr_t floor[UVM_ADDR_BIG + 1];
 };
 
 /* min and max: page aligned. `header` must describe one hole, [min, max). Takes no memory. */
@@ -115,8 +123,8 @@ void uvm_addr_feed(struct uvm_addr *, void *page);
 /* Empties the index. The pages fed in, one at a time; NULL: no more. */
 void *uvm_addr_drain(struct uvm_addr *);
 
-/* The last entry that starts at or below va, or the header. */
-struct vm_map_entry *uvm_addr_lookup(struct uvm_addr *, vaddr_t va);
+/* The last entry that starts at or below va, or the header. Changes nothing: a read lock is enough. */
+struct vm_map_entry *uvm_addr_lookup(const struct uvm_addr *, vaddr_t va);
 
 /* Bytes of the largest hole. */
 vsize_t uvm_addr_largest(const struct uvm_addr *);

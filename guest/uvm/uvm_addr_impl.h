@@ -20,6 +20,9 @@ void uvm_addr_sort_out(struct uvm_addr *, struct vm_map_entry *);
 struct vm_map_entry *uvm_addr_select_slow(
     struct uvm_addr *, vsize_t size, vsize_t align, vaddr_t *va);
 
+/* The same when it is page alignment, best fit, and no small hole. */
+struct vm_map_entry *uvm_addr_select_big(const struct uvm_addr *, vsize_t size);
+
 /* Column 0: the address at which an entry starts. */
 static inline void
 uvm_addr_enter(struct uvm_addr *ua, struct vm_map_entry *e)
@@ -33,15 +36,42 @@ uvm_addr_enter(struct uvm_addr *ua, struct vm_map_entry *e)
 static inline void
 uvm_addr_leave(struct uvm_addr *ua, struct vm_map_entry *e)
 {
-	trie_clear(ua, e->leaf, page_number(ua, e->start), 0);
+	struct uvm_addr_node *leaf = e->leaf;
+	uint64_t new = leaf->col[0] & ~(UINT64_C(1) << in_leaf(e->start));
+
+	leaf->col[0] = new;
+	if (new == 0 && ua->idle != leaf) {
+		if (ua->idle != NULL)
+			uvm_addr_trie_settle(ua);
+		ua->idle = leaf;
+		ua->idle_leaf = page_number(ua, e->start) >> 6;
+	}
+}
+
+/* The same entry starts elsewhere, and nothing between. Sets e->start. */
+static inline void
+uvm_addr_move(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t start)
+{
+	struct uvm_addr_node *leaf = e->leaf;
+
+	if (unlikely((e->start ^ start) >> (PAGE_SHIFT + 6) != 0)) {
+		uvm_addr_leave(ua, e);
+		e->start = start;
+		uvm_addr_enter(ua, e);
+		return;
+	}
+	leaf->col[0] = (leaf->col[0] & ~(UINT64_C(1) << in_leaf(e->start))) | UINT64_C(1)
+	                                                                          << in_leaf(start);
+	leaf->sub[in_leaf(start)] = e;
+	e->start = start;
 }
 
 /* `e` takes over the start of `old`, which is its own now. */
 static inline void
-uvm_addr_inherit(struct uvm_addr *ua, struct vm_map_entry *e, const struct vm_map_entry *old)
+uvm_addr_inherit(struct vm_map_entry *e, const struct vm_map_entry *old)
 {
 	e->leaf = old->leaf;
-	e->leaf->sub[page_number(ua, e->start) & 63] = e;
+	e->leaf->sub[in_leaf(e->start)] = e;
 }
 
 /*
@@ -58,6 +88,22 @@ uvm_addr_hole_insert(struct uvm_addr *ua, struct vm_map_entry *e)
 		uvm_addr_sort_in(ua, e);
 }
 
+/* uvm_addr_sort_out(), quick for the lowest hole of a small size. */
+static __always_inline void
+uvm_addr_take(struct uvm_addr *ua, struct vm_map_entry *e)
+{
+	uint64_t pages = e->fspace >> PAGE_SHIFT;
+
+	if (likely(pages < UVM_ADDR_BIG) && ua->single[pages] == e) {
+		ua->single[pages] = NULL;
+		ua->floor[pages] = VMMAP_FREE_START(e);
+		if ((ua->in_trie >> pages & 1) == 0)
+			ua->have &= ~(UINT64_C(1) << pages);
+	} else {
+		uvm_addr_sort_out(ua, e);
+	}
+}
+
 static inline void
 uvm_addr_hole_remove(struct uvm_addr *ua, struct vm_map_entry *e)
 {
@@ -65,52 +111,43 @@ uvm_addr_hole_remove(struct uvm_addr *ua, struct vm_map_entry *e)
 		uvm_addr_sort_out(ua, e);
 }
 
-/* uvm_addr_lookup(), quick when the entry starts in the leaf used last. */
+/* uvm_addr_lookup() for those who may write: quick in the entry that was put in or cut last. */
 static inline struct vm_map_entry *
 uvm_addr_find(struct uvm_addr *ua, vaddr_t va)
 {
-	uint64_t page = page_number(ua, va), w;
+	struct vm_map_entry *e = ua->hint;
 
-	if (likely(page >> 6 == ua->near)) {
-		w = ua->near_leaf->col[0] & ~(COLUMNS_FROM(page & 63) << 1);
-		if (likely(w != 0))
-			return ua->near_leaf->sub[highest_bit(w)];
-	}
-	return uvm_addr_lookup(ua, va);
+	if (likely(va >= e->start && va < e->end))
+		return e;
+	return uvm_addr_find_slow(ua, va);
 }
 
 /*
- * uvm_addr_select_slow() for a best-fit map: quick when a hole of a small size is the one, or no big one
- * is left but the last.
+ * uvm_addr_select_slow() for a best-fit map and page alignment: quick when a hole of a small size is the
+ * one, or no big one is left but the last. The place is the start of the hole.
  */
 static inline struct vm_map_entry *
-uvm_addr_select(struct uvm_addr *ua, vsize_t size, vsize_t align, vaddr_t *va)
+uvm_addr_select(struct uvm_addr *ua, vsize_t size)
 {
 	uint64_t columns = 0;
-	struct vm_map_entry *e, *s, *t;
+	struct vm_map_entry *e = ua->top, *s;
 	unsigned c;
 
 	if (likely(size < UVM_ADDR_BIG * PAGE_SIZE))
 		columns = ua->have & COLUMNS_FROM(size >> PAGE_SHIFT);
-	if (unlikely(align > PAGE_SIZE || (columns == 0 && ua->big != 0)))
-		return uvm_addr_select_slow(ua, size, align, va);
-	e = ua->top;
-	if (columns != 0) {
-		c = lowest_bit(columns);
-		s = ua->single[c];
-		if (ua->in_trie >> c & 1) {
-			t = trie_first(ua, c);
-			if (s == NULL || t->start < s->start)
-				s = t;
-		}
-		/* The last hole has the highest address: it wins only if it is smaller. */
-		if (likely(e->fspace >= s->fspace || e->fspace < size))
-			e = s;
-	} else if (unlikely(e->fspace < size)) {
-		return NULL;
+	if (columns == 0) {
+		if (ua->big != 0)
+			return uvm_addr_select_big(ua, size);
+		return likely(e->fspace >= size) ? e : NULL;
 	}
-	*va = VMMAP_FREE_START(e);
-	return e;
+	c = lowest_bit(columns);
+	s = ua->single[c];
+	if (s == NULL) {
+		s = trie_first(ua, c);
+		ua->floor[c] = VMMAP_FREE_START(s);
+	}
+	/* The last hole has the highest address: it wins only if it is smaller. */
+	return likely(e->fspace >= s->fspace || e->fspace < size) ? s : e;
 }
 
 #endif

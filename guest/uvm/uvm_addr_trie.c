@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The trie of boundaries and small holes: growth, the way up when a word of a leaf becomes zero or
- * stops being zero, and the searches that are not a plain descent.
+ * The trie of boundaries and small holes: growth, the way up when a word of a leaf stops being zero, and
+ * the searches that are not a plain descent.
  */
 #include "uvm_addr_trie.h"
 
@@ -106,6 +106,16 @@ uvm_addr_trie_sink(struct uvm_addr *ua, struct uvm_addr_node *leaf, uint64_t pag
 			return;
 	}
 	ua->in_trie &= ~(UINT64_C(1) << c);
+	if (ua->single[c] == NULL || ua->fit == UVM_ADDR_FIRSTFIT)
+		ua->have &= ~(UINT64_C(1) << c);
+}
+
+void
+uvm_addr_trie_settle(struct uvm_addr *ua)
+{
+	if (ua->idle->col[0] == 0)
+		uvm_addr_trie_sink(ua, ua->idle, ua->idle_leaf << 6, 0);
+	ua->idle = NULL;
 }
 
 static uint64_t
@@ -155,13 +165,20 @@ uvm_addr_trie_next(
 	return page;
 }
 
-struct vm_map_entry *
-uvm_addr_lookup(struct uvm_addr *ua, vaddr_t va)
+/* Bits 0..i of a word, and those below i. */
+#define UPTO(i)  (~UINT64_C(0) >> (63 - (i)))
+#define BELOW(i) (~(~UINT64_C(0) << (i)))
+
+/*
+ * The last entry that starts at or below the page, or the header; or NULL: the search ended in the idle
+ * leaf. near: note the leaf of the page, for what the caller is going to do there.
+ */
+static __always_inline struct vm_map_entry *
+entry_below(const struct uvm_addr *ua, uint64_t page, struct uvm_addr *near)
 {
 	struct uvm_addr_node *n = ua->root, *sub;
-	uint64_t page = page_number(ua, va);
-	unsigned shift = ua->shift;
 	uint64_t w;
+	unsigned shift = ua->shift;
 
 	if (unlikely(page >= ua->reach)) {
 		if (n == NULL)
@@ -170,17 +187,19 @@ uvm_addr_lookup(struct uvm_addr *ua, vaddr_t va)
 	}
 	/* Down to where the page is, or would be. */
 	for (; shift != 0; shift -= 6, n = sub) {
-		sub = n->sub[(page >> shift) & 63];
+		sub = n->sub[page >> shift & 63];
 		if (unlikely(sub == NULL))
 			break;
 	}
 	page >>= shift;
 	if (likely(shift == 0)) {
-		ua->near = page >> 6;
-		ua->near_leaf = n;
-		w = n->col[0] & ~(COLUMNS_FROM(page & 63) << 1);
+		if (near != NULL) {
+			near->near = page >> 6;
+			near->near_leaf = n;
+		}
+		w = n->col[0] & UPTO(page & 63);
 	} else {
-		w = n->col[0] & ~COLUMNS_FROM(page & 63);
+		w = n->col[0] & BELOW(page & 63);
 	}
 	/* Up, until there is something to the left. */
 	while (w == 0) {
@@ -189,12 +208,38 @@ uvm_addr_lookup(struct uvm_addr *ua, vaddr_t va)
 			return ua->header;
 		shift += 6;
 		page >>= 6;
-		w = n->col[0] & ~COLUMNS_FROM(page & 63);
+		w = n->col[0] & BELOW(page & 63);
 	}
 	/* Down to the highest of it. */
 	for (; shift != 0; shift -= 6) {
 		n = n->sub[highest_bit(w)];
 		w = n->col[0];
 	}
-	return n->sub[highest_bit(w)];
+	return likely(w != 0) ? n->sub[highest_bit(w)] : NULL;
+}
+
+struct vm_map_entry *
+uvm_addr_lookup(const struct uvm_addr *ua, vaddr_t va)
+{
+	struct vm_map_entry *e = entry_below(ua, page_number(ua, va), NULL);
+
+	if (likely(e != NULL))
+		return e;
+	/* What is left of the idle leaf, then. */
+	return ua->idle_leaf == 0 ? ua->header : entry_below(ua, (ua->idle_leaf << 6) - 1, NULL);
+}
+
+static __noinline struct vm_map_entry *
+find_again(struct uvm_addr *ua, vaddr_t va)
+{
+	uvm_addr_trie_settle(ua);
+	return entry_below(ua, page_number(ua, va), ua);
+}
+
+struct vm_map_entry *
+uvm_addr_find_slow(struct uvm_addr *ua, vaddr_t va)
+{
+	struct vm_map_entry *e = entry_below(ua, page_number(ua, va), ua);
+
+	return likely(e != NULL) ? e : find_again(ua, va);
 }

@@ -8,9 +8,12 @@
  *
  * A node is a word for each column and 64 pointers. In a leaf, bit i of col[c] says that page i of its 64
  * is in column c, and sub[i] is the entry that starts there or that the hole there belongs to; a page
- * is in one column at most. In a node above, bit i of col[c] says that col[c] of sub[i] is not zero.
- * Hence the lowest page of a column is one bit scan a level, and the entry below an address is found in
- * column 0 the same way. Nodes stay when they empty.
+ * is in one column at most. In a node above, bit i of col[c] says that col[c] of sub[i] is not zero. Hence
+ * the lowest page of a column is one bit scan a level, and the entry below an address is found in column 0
+ * the same way. Nodes stay when they empty.
+ *
+ * One leaf may be idle: its column 0 is zero, but the bits above still say otherwise. The entry that left
+ * it is likely to come back, or another in its place, and then nothing above has to change at all.
  */
 #ifndef UVM_ADDR_TRIE_H
 #define UVM_ADDR_TRIE_H
@@ -45,10 +48,21 @@ page_number(const struct uvm_addr *ua, vaddr_t va)
 	return (va - ua->base) >> PAGE_SHIFT;
 }
 
+/* Where in its leaf, at whichever page number: base is at the start of one. */
+static inline unsigned
+in_leaf(vaddr_t va)
+{
+	return (unsigned)(va >> PAGE_SHIFT) & 63;
+}
+
 /* Slow paths of those below: words that were or became zero, leaves other than the last one. */
 void uvm_addr_trie_raise(struct uvm_addr *, struct uvm_addr_node *leaf, uint64_t page, unsigned c);
 void uvm_addr_trie_sink(struct uvm_addr *, struct uvm_addr_node *leaf, uint64_t page, unsigned c);
 struct uvm_addr_node *uvm_addr_trie_leaf(struct uvm_addr *, uint64_t page);
+/* Let the bits above the idle leaf know what is in it. */
+void uvm_addr_trie_settle(struct uvm_addr *);
+/* uvm_addr_lookup() that notes the leaf. */
+struct vm_map_entry *uvm_addr_find_slow(struct uvm_addr *, vaddr_t va);
 
 /* The leaf of a page; takes nodes from the stock if it is not there yet. */
 static inline struct uvm_addr_node *
@@ -66,21 +80,22 @@ trie_set(struct uvm_addr *ua, struct uvm_addr_node *leaf, uint64_t page, unsigne
 
 	leaf->col[c] = old | UINT64_C(1) << (page & 63);
 	leaf->sub[page & 63] = owner;
-	if (old == 0)
+	if (old == 0 &&
+	    (leaf->up == NULL || unlikely((leaf->up->col[c] >> (page >> 6 & 63) & 1) == 0)))
 		uvm_addr_trie_raise(ua, leaf, page, c);
 }
 
 static inline void
-trie_clear(struct uvm_addr *ua, struct uvm_addr_node *leaf, uint64_t page, unsigned c)
+trie_clear(struct uvm_addr *ua, struct uvm_addr_node *leaf, vaddr_t va, unsigned c)
 {
-	uint64_t new = leaf->col[c] & ~(UINT64_C(1) << (page & 63));
+	uint64_t new = leaf->col[c] & ~(UINT64_C(1) << in_leaf(va));
 
 	leaf->col[c] = new;
 	if (new == 0)
-		uvm_addr_trie_sink(ua, leaf, page, c);
+		uvm_addr_trie_sink(ua, leaf, page_number(ua, va), c);
 }
 
-/* The owner of the lowest page in column c, which is not empty. */
+/* The owner of the lowest page in column c, not 0, which is not empty. */
 static inline struct vm_map_entry *
 trie_first(const struct uvm_addr *ua, unsigned c)
 {

@@ -18,6 +18,7 @@
 #include <machine/thread.h>
 
 #include "pmap.h"
+#include "uvm_km_pages.h"
 #include "uvm_map.h"
 #include "uvm_object.h"
 #include "uvm_pmemrange.h"
@@ -111,6 +112,11 @@ attempt(struct vm_map *top, vaddr_t va, vm_fault_t type, vm_prot_t access)
 	}
 	obj = e->object.uvm_obj;
 	off = e->offset + (va - e->start);
+	if (likely(type != VM_FAULT_WIRE) && likely(off == va - VM_MIN_KERNEL_ADDRESS) &&
+	    likely(UVM_OBJ_IS_KERN_OBJECT(obj)) && likely(uvm_km_pgfault(obj, va, e->protection))) {
+		leave_map(top, map);
+		return 0;
+	}
 	error = uao_get(obj, off, &pg);
 	if (likely(error == 0)) {
 		error = map_page(map, va, pg, type, e->protection, access);

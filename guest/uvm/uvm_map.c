@@ -97,6 +97,7 @@ insert_entry(struct vm_map *map, struct vm_map_entry *prev, vaddr_t start, vaddr
 	link_after(map, prev, new);
 	uvm_addr_enter(&map->addr, new);
 	uvm_addr_hole_insert(&map->addr, new);
+	map->addr.hint = new;
 }
 
 /*
@@ -119,20 +120,21 @@ insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t 
 			uvm_addr_leave(ua, next);
 			next->start = e->start;
 			next->offset = e->offset;
-			uvm_addr_inherit(ua, next, e);
+			uvm_addr_inherit(next, e);
 			unlink_entry(map, e);
 			stock_give(map, e);
+			ua->hint = next;
 			return;
 		}
 		e->fspace -= end + guard - VMMAP_FREE_START(e);
 		e->end = end;
 		e->guard = guard;
+		ua->hint = e;
 	} else {
 		if (with_next) {
-			uvm_addr_leave(ua, next);
-			next->start = start;
+			uvm_addr_move(ua, next, start);
 			next->offset = start - VM_MIN_KERNEL_ADDRESS;
-			uvm_addr_enter(ua, next);
+			ua->hint = next;
 		} else {
 			insert_entry(map, e, start, end, guard, uobj, attr);
 		}
@@ -142,6 +144,76 @@ insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t 
 		e->fspace = start - VMMAP_FREE_START(e);
 	}
 	uvm_addr_hole_insert(ua, e);
+}
+
+/* The same out of line. */
+static __noinline void
+insert_anywhere(
+    struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end, struct uvm_object *uobj)
+{
+	insert_range(map, e, start, end, 0, uobj, map->kind_attr, true);
+}
+
+/*
+ * The same at the beginning of the hole after e, in a map without guards, of the kind that the map saw
+ * last.
+ */
+static __always_inline void
+insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, struct uvm_object *uobj)
+{
+	struct uvm_addr *ua = &map->addr;
+	struct vm_map_entry *next, *new;
+	vsize_t left = e->fspace - size;
+	uint64_t attr = map->kind_attr;
+	vaddr_t start = e->end;
+	bool last = e == ua->top;
+
+	if (!last)
+		uvm_addr_take(ua, e);
+	if (joins(e, uobj, attr)) {
+		next = e->next;
+		/* A hole that is filled at the end of the map has the header after it, which joins nothing. */
+		if (left == 0 && joins(next, uobj, attr)) {
+			/* The right one takes all: its hole stays where it is in the index. */
+			uvm_addr_leave(ua, next);
+			next->start = e->start;
+			next->offset = e->offset;
+			uvm_addr_inherit(next, e);
+			unlink_entry(map, e);
+			stock_give(map, e);
+			ua->hint = next;
+			return;
+		}
+		e->end = start + size;
+		e->fspace = left;
+		ua->hint = e;
+		if (!last && left != 0)
+			uvm_addr_sort_in(ua, e);
+		return;
+	}
+	e->fspace = 0;
+	next = e->next;
+	if (left == 0 && joins(next, uobj, attr)) {
+		uvm_addr_move(ua, next, start);
+		next->offset = start - VM_MIN_KERNEL_ADDRESS;
+		ua->hint = next;
+		return;
+	}
+	new = stock_take(map);
+	new->start = start;
+	new->end = start + size;
+	new->guard = 0;
+	new->fspace = left;
+	new->object.uvm_obj = uobj;
+	new->offset = start - VM_MIN_KERNEL_ADDRESS;
+	new->attr = attr;
+	link_after(map, e, new);
+	uvm_addr_enter(ua, new);
+	ua->hint = new;
+	if (last)
+		ua->top = new;
+	else if (left != 0)
+		uvm_addr_sort_in(ua, new);
 }
 
 /* Why a request is refused; 0: it is not. */
@@ -249,7 +321,7 @@ uvm_map(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, 
     vsize_t align, unsigned flags)
 {
 	struct vm_map_entry *e;
-	vaddr_t va;
+	vaddr_t va, aligned;
 
 	if (unlikely(sz - 1 >= map->plain_span || flags > UVM_PLAIN_FLAGS ||
 		     ((sz & PAGE_MASK) | (align & (align - 1)) | ~offset) != 0))
@@ -258,13 +330,20 @@ uvm_map(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, 
 	if (unlikely(flags != map->kind_flags || uobj != map->kind_uobj ||
 		     !stocked(map, UVM_MAP_STOCK_MAP)))
 		goto specially;
-	e = uvm_addr_select(&map->addr, sz, align, &va);
-	if (unlikely(e == NULL || va + sz > uvm_maxkaddr))
+	e = likely(align <= PAGE_SIZE) ? uvm_addr_select(&map->addr, sz)
+	                               : uvm_addr_select_slow(&map->addr, sz, align, &aligned);
+	if (unlikely(e == NULL))
+		goto specially;
+	va = likely(align <= PAGE_SIZE) ? e->end : aligned;
+	if (unlikely(va + sz > uvm_maxkaddr))
 		goto specially;
 	EVENT(VA_ALLOC, map, va, va + sz);
 	*addr = va;
 	map->size += sz;
-	insert_range(map, e, va, va + sz, 0, uobj, map->kind_attr, true);
+	if (likely(align <= PAGE_SIZE))
+		insert_low(map, e, sz, uobj);
+	else
+		insert_anywhere(map, e, va, va + sz, uobj);
 	uvm_map_unlock_pageable(map);
 	return 0;
 
@@ -293,7 +372,7 @@ uvm_map_clip_start(struct vm_map *map, struct vm_map_entry *e, vaddr_t va)
 	e->start = va;
 	e->offset += va - left->start;
 	link_after(map, e->prev, left);
-	uvm_addr_inherit(&map->addr, left, e);
+	uvm_addr_inherit(left, e);
 	uvm_addr_enter(&map->addr, e);
 	return e;
 }

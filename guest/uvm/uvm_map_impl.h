@@ -47,6 +47,7 @@ unlink_entry(struct vm_map *map, struct vm_map_entry *e)
 {
 	e->prev->next = e->next;
 	e->next->prev = e->prev;
+	map->addr.hint = e->prev;
 	map->nentries--;
 }
 

@@ -6,7 +6,7 @@
 
 #include <machine/thread.h>
 
-#include "uvm_object.h"
+#include "uvm_obj_impl.h"
 #include "uvm_pmemrange.h"
 
 struct uvm_object uvm_kernel_object;
@@ -107,16 +107,6 @@ uvm_obj_reserve(struct uvm_object *obj, voff_t off, uint64_t n)
 	return 0;
 }
 
-static inline void
-table_page(struct vm_page **slot, struct vm_page *pg, struct uvm_object *obj, voff_t off)
-{
-	KASSERT(*slot == NULL && pg->uobject == NULL);
-	*slot = pg;
-	pg->pg_flags = PQ_INUSE | PG_TABLED;
-	pg->uobject = obj;
-	pg->offset = off;
-}
-
 void
 uvm_obj_insert_run(struct uvm_object *obj, voff_t off, struct vm_page *pg, unsigned n)
 {
@@ -133,14 +123,10 @@ uvm_obj_insert_run(struct uvm_object *obj, voff_t off, struct vm_page *pg, unsig
 			panic("uvm_obj_insert_run: no node at 0x%lx", off);
 		slot = &dir->uod_page[uvm_obj_slot(off)];
 		dir->uod_used += atop(next - off);
-		for (; next - off >= 4 * PAGE_SIZE; off += 4 * PAGE_SIZE, slot += 4, pg += 4) {
-			table_page(&slot[0], &pg[0], obj, off);
-			table_page(&slot[1], &pg[1], obj, off + PAGE_SIZE);
-			table_page(&slot[2], &pg[2], obj, off + 2 * PAGE_SIZE);
-			table_page(&slot[3], &pg[3], obj, off + 3 * PAGE_SIZE);
-		}
+		for (; next - off >= 4 * PAGE_SIZE; off += 4 * PAGE_SIZE, slot += 4, pg += 4)
+			uvm_obj_table4(obj, slot, pg, off);
 		for (; off != next; off += PAGE_SIZE)
-			table_page(slot++, pg++, obj, off);
+			uvm_obj_table_page(obj, slot++, pg++, off);
 	} while (off != end);
 	mtx_leave(&obj->vmobjlock);
 }
@@ -180,48 +166,6 @@ uvm_obj_remove_page(struct vm_page *pg)
 	pg->uobject = NULL;
 }
 
-/*
- * A page that is held: busy, then true; or only wired, which ends with its place in the object (only
- * pages of uvm_map_pageable() are).
- */
-static bool
-held(struct vm_page *pg)
-{
-	if (pg->pg_flags & PG_BUSY)
-		return true;
-	pg->wire_count = 0;
-	__atomic_fetch_sub(&uvmexp.wired, 1, __ATOMIC_RELAXED);
-	return false;
-}
-
-/*
- * Take a run of contiguous pages in adjacent places, from *slot on and before `last`, out of the object.
- * Returns its length; 0: the page at *slot is busy. The flags are left to uvm_pmr_putrun().
- */
-static inline unsigned
-untable_run(struct vm_page **slot, struct vm_page *const *last)
-{
-	struct vm_page *const first = *slot, *pg = first;
-
-	for (; last - slot >= 4; slot += 4, pg += 4) {
-		if (slot[0] != &pg[0] || slot[1] != &pg[1] || slot[2] != &pg[2] ||
-		    slot[3] != &pg[3])
-			break;
-		if (((pg[0].pg_state | pg[1].pg_state | pg[2].pg_state | pg[3].pg_state) &
-			PG_STATE_HELD) != 0)
-			break;
-		slot[0] = slot[1] = slot[2] = slot[3] = NULL;
-		pg[0].uobject = pg[1].uobject = pg[2].uobject = pg[3].uobject = NULL;
-	}
-	for (; slot != last && *slot == pg; slot++, pg++) {
-		if (unlikely(pg->pg_state & PG_STATE_HELD) && held(pg))
-			break;
-		*slot = NULL;
-		pg->uobject = NULL;
-	}
-	return (unsigned)(pg - first);
-}
-
 /* Sleep until the busy page is not; the object is locked before and after. */
 static void
 wait_busy(struct uvm_object *obj, struct vm_page *pg, const char *wmesg)
@@ -245,10 +189,10 @@ remove_in_node(struct uvm_object *obj, struct uvm_objdir *dir, voff_t off, voff_
 		unsigned n;
 
 		if (pg == NULL) {
-			slot++;
+			slot += last - slot >= 4 && uvm_obj_none4(slot) ? 4 : 1;
 			continue;
 		}
-		n = untable_run(slot, last);
+		n = uvm_obj_untable(slot, last);
 		if (unlikely(n == 0)) {
 			wait_busy(obj, pg, "uvmpgrem");
 			continue;

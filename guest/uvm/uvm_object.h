@@ -42,6 +42,12 @@ int uvm_obj_init(struct uvm_object *, vsize_t size, int refs);
 void uvm_obj_destroy(
     struct uvm_object *); /* frees its pages, nodes and directory; none is mapped */
 
+static inline struct uvm_objdir *
+uvm_obj_dir(const struct uvm_object *obj, voff_t off)
+{
+	return &obj->uo_dir[off / UVM_OBJ_NODE_BYTES];
+}
+
 /* Index of the place for off in its node. */
 static inline uint64_t
 uvm_obj_slot(voff_t off)

@@ -127,13 +127,21 @@ PHYS_TO_VM_PAGE(paddr_t pa)
 
 paddr_t uvm_page_phys_slow(const struct vm_page *);
 
+/* In the largest segment, whose pages VM_PAGE_TO_PHYS() finds without a call. */
+static __always_inline bool
+uvm_page_is_near(const struct vm_page *pg)
+{
+	const struct vm_physseg *seg = &vm_physmem[0];
+
+	return (uintptr_t)pg - (uintptr_t)seg->pgs < (uintptr_t)seg->lastpg - (uintptr_t)seg->pgs;
+}
+
 static inline paddr_t
 VM_PAGE_TO_PHYS(const struct vm_page *pg)
 {
 	const struct vm_physseg *seg = &vm_physmem[0];
 
-	if (likely(
-		(uintptr_t)pg - (uintptr_t)seg->pgs < (uintptr_t)seg->lastpg - (uintptr_t)seg->pgs))
+	if (likely(uvm_page_is_near(pg)))
 		return ptoa(seg->start + (paddr_t)(pg - seg->pgs));
 	return uvm_page_phys_slow(pg);
 }

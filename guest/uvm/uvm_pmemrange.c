@@ -83,27 +83,20 @@ uvm_pmr_addrun(struct vm_page *pg, uint64_t n)
 	uvmexp.free += n;
 }
 
-static inline void
+static __always_inline void
 mark(struct vm_page *pg, uint64_t n, uint32_t flags)
 {
-	for (; n >= 4; n -= 4, pg += 4) {
-		pg[0].pg_flags = flags;
-		pg[1].pg_flags = flags;
-		pg[2].pg_flags = flags;
-		pg[3].pg_flags = flags;
+	const struct vm_page *end = pg + n;
+
+	pg->pg_flags = flags;
+	if (likely(n == 1))
+		return;
+	for (pg++; end - pg >= 8; pg += 8) {
+		pg[0].pg_flags = pg[1].pg_flags = pg[2].pg_flags = pg[3].pg_flags = flags;
+		pg[4].pg_flags = pg[5].pg_flags = pg[6].pg_flags = pg[7].pg_flags = flags;
 	}
-	for (; n != 0; n--, pg++)
+	for (; pg != end; pg++)
 		pg->pg_flags = flags;
-}
-
-static inline void
-mark_short(struct vm_page *pg, unsigned n, uint32_t flags)
-{
-	struct vm_page *end = pg + n;
-
-	do
-		pg->pg_flags = flags;
-	while (++pg != end);
 }
 
 void
@@ -175,7 +168,7 @@ pop_quick(unsigned n)
 
 	uvm_pmr.quick[n] = pg->pageq;
 	uvm_pmr.nquick -= n;
-	mark_short(pg, n, PQ_INUSE);
+	mark(pg, n, PQ_INUSE);
 	return pg;
 }
 
@@ -275,7 +268,7 @@ getrun_zero(unsigned want, unsigned *got, int flags)
 		run->pmr_max = run->fpgsz;
 	else
 		pmr_tree_resized(run);
-	mark_short(pg, want, PQ_INUSE | PG_ZERO);
+	mark(pg, want, PQ_INUSE | PG_ZERO);
 	mtx_leave(&uvm_pmr.fpageqlock);
 	*got = want;
 	COUNT(page_alloc, want);
@@ -298,7 +291,7 @@ uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
 	uvm_pmr.quick[want] = pg->pageq;
 	uvm_pmr.nquick -= want;
 	uvmexp.free -= want;
-	mark_short(pg, want, PQ_INUSE);
+	mark(pg, want, PQ_INUSE);
 	mtx_leave(&uvm_pmr.fpageqlock);
 	*got = want;
 	COUNT(page_alloc, want);
@@ -381,7 +374,7 @@ uvm_pmr_putrun(struct vm_page *pg, unsigned n)
 		uvm_pmr.quick[n] = pg;
 		uvm_pmr.nquick += n;
 		uvmexp.free += n;
-		mark_short(pg, n, PG_DIRTY | PG_QUICK);
+		mark(pg, n, PG_DIRTY | PG_QUICK);
 		if (unlikely((uvm_pmr.waiters | (uintptr_t)uvm_pmr.allocs) != 0))
 			wake_waiters(pg, n);
 		else

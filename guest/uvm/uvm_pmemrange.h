@@ -22,8 +22,8 @@
 #define UVM_PMR_MEMTYPE_ZERO  1
 #define UVM_PMR_MEMTYPE_MAX   2
 
-#define UVM_PMR_QUICK       8  /* longest run on a stack, in pages */
-#define UVM_PMR_QUICK_PAGES 64 /* most pages on all stacks together */
+#define UVM_PMR_QUICK       32  /* longest run on a stack, in pages */
+#define UVM_PMR_QUICK_PAGES 128 /* most pages on all stacks together */
 
 /* Written to the first, the middle and the last word of a dirty page when it is freed (checked). */
 #define UVM_POISON UINT64_C(0xdeafbeefdeadbeef) /* not canonical */

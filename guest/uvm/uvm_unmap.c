@@ -80,7 +80,7 @@ has_submap(const struct vm_map *map, const struct vm_map_entry *e, vaddr_t end)
 }
 
 /* An entry of which nothing is left; its mappings and pages are gone. */
-static inline void
+static __always_inline void
 bury(struct vm_map *map, struct vm_map_entry *e)
 {
 	uvm_addr_hole_remove(&map->addr, e);
@@ -90,7 +90,7 @@ bury(struct vm_map *map, struct vm_map_entry *e)
 }
 
 /* [start, end) lies inside e, at neither edge: the left part becomes an entry of its own. */
-static inline void
+static __always_inline void
 cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
 {
 	struct vm_map_entry *left = stock_take(map);
@@ -102,12 +102,13 @@ cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 	left->object = e->object;
 	left->offset = e->offset;
 	left->attr = e->attr;
-	uvm_addr_inherit(&map->addr, left, e);
+	uvm_addr_inherit(left, e);
 	link_after(map, e->prev, left);
 	e->start = end;
 	e->offset = end - VM_MIN_KERNEL_ADDRESS;
+	/* In this order: the lookup has left the index near `start`. */
+	uvm_addr_sort_in(&map->addr, left);
 	uvm_addr_enter(&map->addr, e);
-	uvm_addr_hole_insert(&map->addr, left);
 }
 
 /*
@@ -137,17 +138,15 @@ cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t e
 	}
 	if (e != &map->header && e->start < end) {
 		kill_range(map, e, e->start, end);
-		uvm_addr_leave(ua, e);
-		e->start = end;
+		uvm_addr_move(ua, e, end);
 		e->offset = end - VM_MIN_KERNEL_ADDRESS;
-		uvm_addr_enter(ua, e);
 	}
 	prev->fspace = space_end(map, e) - VMMAP_FREE_START(prev);
 	uvm_addr_hole_insert(ua, prev);
 }
 
 /* [start, end) is all of e, or its beginning, and goes to the hole before it. */
-static inline void
+static __always_inline void
 cut_front(struct vm_map *map, struct vm_map_entry *e, vaddr_t end)
 {
 	struct uvm_addr *ua = &map->addr;
@@ -155,20 +154,18 @@ cut_front(struct vm_map *map, struct vm_map_entry *e, vaddr_t end)
 
 	uvm_addr_hole_remove(ua, prev);
 	if (e->end == end) {
-		prev->fspace = VMMAP_FREE_END(e) - VMMAP_FREE_START(prev);
+		prev->fspace += end - e->start + e->guard + e->fspace;
 		bury(map, e);
 	} else {
 		prev->fspace += end - e->start;
-		uvm_addr_leave(ua, e);
-		e->start = end;
+		uvm_addr_move(ua, e, end);
 		e->offset = end - VM_MIN_KERNEL_ADDRESS;
-		uvm_addr_enter(ua, e);
 	}
 	uvm_addr_hole_insert(ua, prev);
 }
 
 /* What is left of e ends at start. */
-static inline void
+static __always_inline void
 cut_tail(struct vm_map *map, struct vm_map_entry *e, vaddr_t start)
 {
 	uvm_addr_hole_remove(&map->addr, e);
@@ -178,14 +175,33 @@ cut_tail(struct vm_map *map, struct vm_map_entry *e, vaddr_t start)
 	uvm_addr_hole_insert(&map->addr, e);
 }
 
+/* [start, end) is e or lies in it. */
+static inline void
+cut_inside(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	if (e->start == start)
+		cut_front(map, e, end);
+	else if (e->end == end)
+		cut_tail(map, e, start);
+	else
+		cut_middle(map, e, start, end);
+}
+
+/* Backed by an object, not wired, not a submap, nor anything else: all of etype and wired_count. */
+static inline bool
+is_plain(const struct vm_map_entry *e)
+{
+	return e->attr >> 16 == UVM_ET_OBJ;
+}
+
 bool
 uvm_map_has_submap(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
 	return has_submap(map, first_above(map, start), end);
 }
 
-static __always_inline int
-remove_range(struct vm_map *map, vaddr_t start, vaddr_t end)
+int
+uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
 	struct vm_map_entry *e = first_above(map, start);
 
@@ -195,12 +211,7 @@ remove_range(struct vm_map *map, vaddr_t start, vaddr_t end)
 			return EINVAL;
 		EVENT(VA_FREE, map, start, end);
 		kill_range(map, e, start, end);
-		if (e->start == start)
-			cut_front(map, e, end);
-		else if (e->end == end)
-			cut_tail(map, e, start);
-		else
-			cut_middle(map, e, start, end);
+		cut_inside(map, e, start, end);
 		return 0;
 	}
 	if (e == &map->header || e->start >= end)
@@ -210,12 +221,6 @@ remove_range(struct vm_map *map, vaddr_t start, vaddr_t end)
 	EVENT(VA_FREE, map, start, end);
 	cut_entries(map, e, start, end);
 	return 0;
-}
-
-int
-uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
-{
-	return remove_range(map, start, end);
 }
 
 /*
@@ -242,7 +247,7 @@ wait_for_stock(struct vm_map *map, vaddr_t start, vaddr_t end)
 	uvm_wait("uvmunmap");
 }
 
-/* Everything but the plain case: something is to be said, somebody to be woken, or the stock is low. */
+/* Everything but the plain case: several entries, something is to be said, somebody to be woken, or the stock is low. */
 static __noinline void
 unmap_specially(struct vm_map *map, vaddr_t start, vaddr_t end, bool wake)
 {
@@ -280,19 +285,34 @@ uvm_unmap_wakeup(struct vm_map *map, vaddr_t start, vaddr_t end)
 	unmap_specially(map, start, end, true);
 }
 
+/* The short way is for a range that lies in one plain entry, in a map where nothing is special. */
 void
 uvm_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
-	if (likely(start < end && start >= map->min_offset &&
-		   end - map->min_offset <= map->plain_span)) {
-		vm_map_lock_pageable(map);
-		if (likely(stocked(map, UVM_MAP_STOCK_UNMAP)) &&
-		    likely(remove_range(map, start, end) == 0)) {
-			uvm_map_unlock_pageable(map);
-			return;
-		}
-		/* Nothing has happened yet. */
-		vm_map_unlock(map);
+	struct vm_map_entry *e;
+
+	if (unlikely(map->plain_span == 0)) {
+		unmap_specially(map, start, end, false);
+		return;
 	}
-	unmap_specially(map, start, end, false);
+	vm_map_lock_pageable(map);
+	e = map->addr.hint;
+	if (start < e->start || end > e->end)
+		e = uvm_addr_find_slow(&map->addr, start);
+	if (unlikely(start < e->start || end > e->end || start >= end || !is_plain(e) ||
+		     !stocked(map, UVM_MAP_STOCK_UNMAP))) {
+		vm_map_unlock(map);
+		unmap_specially(map, start, end, false);
+		return;
+	}
+	EVENT(VA_FREE, map, start, end);
+	uvm_km_pgremove(e->object.uvm_obj, start, end);
+	map->size -= end - start;
+	if (e->start == start)
+		cut_front(map, e, end);
+	else if (e->end == end)
+		cut_tail(map, e, start);
+	else
+		cut_middle(map, e, start, end);
+	uvm_map_unlock_pageable(map);
 }

@@ -110,37 +110,44 @@ run(const struct course *c)
 	cr_assert(uvmexp.free == free_before || uvmexp.free == free_before - 1);
 }
 
+/* property 18 46 72 73: map */
 BED_TEST(addr, best_fit_small)
 {
 	run(&(struct course){ "addr_best_fit_small", true, false, 32, 11, 6000 });
 }
 
+/* property 18 46 72 73: map */
 BED_TEST(addr, best_fit_big)
 {
 	run(&(struct course){ "addr_best_fit_big", true, false, 256, 11, 4000 });
 }
 
+/* property 18 46 72 73 74 75: map */
 BED_TEST(addr, best_fit_guarded)
 {
 	run(&(struct course){ "addr_best_fit_guarded", true, true, 40, 8, 5000 });
 }
 
+/* property 19 46 72 73: map */
 BED_TEST(addr, first_fit_small)
 {
 	run(&(struct course){ "addr_first_fit_small", false, false, 32, 11, 5000 });
 }
 
+/* property 19 46 72 73: map */
 BED_TEST(addr, first_fit_big)
 {
 	run(&(struct course){ "addr_first_fit_big", false, false, 256, 11, 3000 });
 }
 
+/* property 19 46 72 73 74 75: map */
 BED_TEST(addr, first_fit_guarded)
 {
 	run(&(struct course){ "addr_first_fit_guarded", false, true, 40, 8, 4000 });
 }
 
 /* Single pages in and out of a comb: every word of the trie empties and fills again. */
+/* property 18 72: map */
 BED_TEST(addr, comb)
 {
 	struct rnd r = rnd_start("addr_comb");

@@ -68,6 +68,7 @@ new_submap(struct vm_map *parent, vsize_t size, int flags)
 	return map;
 }
 
+/* property 20: kernel_map */
 BED_TEST(fault, valloc_maps_nothing)
 {
 	uint64_t free, npages, resident;
@@ -86,6 +87,7 @@ BED_TEST(fault, valloc_maps_nothing)
 		cr_assert_eq(leaf_at(va + i * PAGE_SIZE), 0);
 }
 
+/* property 21: kernel_map */
 BED_TEST(fault, first_read_brings_one_zeroed_page)
 {
 	uint64_t free, npages, leaf;
@@ -128,6 +130,7 @@ BED_TEST(fault, first_read_brings_one_zeroed_page)
 	check_free("freed", 0, true);
 }
 
+/* property 22: kernel_map */
 BED_TEST(fault, first_write_sets_modified)
 {
 	vaddr_t va;
@@ -142,6 +145,7 @@ BED_TEST(fault, first_write_sets_modified)
 	cr_assert_eq(faults(), 1);
 }
 
+/* property 23: kernel_map */
 BED_TEST(fault, one_fault_a_page_in_any_order)
 {
 	struct rnd r = rnd_start("fault one_fault_a_page_in_any_order");
@@ -187,6 +191,7 @@ refused(vaddr_t va, vm_prot_t access, int error)
 	cr_assert_eq(kernel_map->lock.rwl_owner, 0);
 }
 
+/* property 26: kernel_map kmem_map exec_map */
 BED_TEST(fault, nothing_there)
 {
 	vaddr_t va, none, freed, hole, never;
@@ -231,6 +236,7 @@ BED_TEST(fault, rights_of_the_entry)
 	cr_assert_eq(leaf_at(none), 0);
 }
 
+/* property 29: kernel_map */
 BED_TEST(fault, rights_taken_and_given_back)
 {
 	vaddr_t va;
@@ -256,6 +262,7 @@ BED_TEST(fault, rights_taken_and_given_back)
 	check_pmap("end", 0);
 }
 
+/* property 32: kernel_map */
 BED_TEST(fault, mapping_removed_by_hand_comes_back)
 {
 	uint64_t free, npages, pa;
@@ -279,6 +286,7 @@ BED_TEST(fault, mapping_removed_by_hand_comes_back)
 	check_pmap("end", 0);
 }
 
+/* property 27: kmem_map phys_map */
 BED_TEST(fault, non_pageable_map_panics)
 {
 	uint64_t value, err;
@@ -300,6 +308,7 @@ BED_TEST(fault, non_pageable_map_panics)
 	cr_assert_not_null(strstr(msg, "fault on non-pageable map kmem_map"), "panic: %s", msg);
 }
 
+/* property 31: kernel_map */
 BED_TEST(fault, with_a_mutex_held)
 {
 	struct mutex m = MUTEX_INITIALIZER(IPL_VM);
@@ -319,6 +328,7 @@ BED_TEST(fault, with_a_mutex_held)
 	cr_assert_not_null(strstr(msg, "cpu_cannot_sleep"), "panic: %s", msg);
 }
 
+/* property 66: nested */
 BED_TEST(fault, through_submaps)
 {
 	struct vm_map *map[4] = { 0 };
@@ -361,6 +371,7 @@ entry_at(vaddr_t va)
 	return &table[va >> 21 & 511];
 }
 
+/* property 81: kernel_map */
 BED_TEST(fault, no_table_page_left)
 {
 	struct pmap *pm = pmap_kernel();

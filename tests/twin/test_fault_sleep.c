@@ -50,6 +50,7 @@ touch(void *arg)
 }
 
 /* A thread that faults in a submap waits for the submap's lock with the parent unlocked. */
+/* property 67: exec_map */
 BED_TEST(fault_sleep, holds_one_map_at_a_time)
 {
 	struct thread *td;
@@ -91,6 +92,7 @@ give_one(struct vm_page *list)
 	return next;
 }
 
+/* property 30: kernel_map */
 BED_TEST(fault_sleep, sleeps_for_a_page_holding_nothing)
 {
 	struct vm_page *list;
@@ -119,6 +121,7 @@ BED_TEST(fault_sleep, sleeps_for_a_page_holding_nothing)
 }
 
 /* The last free page is one that only the page daemon may have, whatever the fault needs it for. */
+/* property 30: kernel_map */
 BED_TEST(fault_sleep, shortage_of_a_node)
 {
 	struct vm_page *list;
@@ -153,6 +156,7 @@ free_now(void *arg)
 }
 
 /* A page is freed between the failed search and the sleep. */
+/* property 30: kernel_map */
 BED_TEST(fault_sleep, no_lost_wakeup_of_a_page)
 {
 	struct vm_page *list;
@@ -228,6 +232,7 @@ BED_TEST(fault_sleep, range_becomes_read_only_while_asleep)
 	cr_assert_eq(leaf_at(o.va), 0);
 }
 
+/* property 25: kernel_map */
 BED_TEST(fault_sleep, waits_for_a_busy_page)
 {
 	struct vm_page *pg = NULL;

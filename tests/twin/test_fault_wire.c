@@ -49,6 +49,7 @@ wired_is(vaddr_t va, unsigned count)
 		cr_assert_eq((leaf & PTE_SW_W) != 0, count != 0, "0x%lx: leaf 0x%lx", va, leaf);
 }
 
+/* property 85: kernel_map */
 BED_TEST(fault_wire, brings_and_wires)
 {
 	uint64_t wired, free;
@@ -107,6 +108,7 @@ BED_TEST(fault_wire, survives_a_fault)
 	check_pmap("end", 0);
 }
 
+/* property 87: kernel_map */
 BED_TEST(fault_wire, freed_while_wired)
 {
 	uint64_t wired, free, npages;
@@ -164,6 +166,7 @@ fails_at(unsigned bad)
 	check_free("freed", bad, true);
 }
 
+/* property 86: kernel_map */
 BED_TEST(fault_wire, failure_leaves_nothing_wired)
 {
 	for (unsigned bad = 1; bad < 10; bad++)

@@ -73,6 +73,7 @@ store(vaddr_t va, uint64_t value)
 	cr_assert_eq(twin_store(va, value, &err), 0);
 }
 
+/* property 3 4 5 8 33 34: kernel_map */
 BED_TEST(km, alloc_maps_all_of_it_and_free_nothing_else)
 {
 	struct state was;
@@ -105,6 +106,7 @@ BED_TEST(km, alloc_maps_all_of_it_and_free_nothing_else)
 	}
 }
 
+/* property 10: kernel_map */
 BED_TEST(km, zalloc_is_zero)
 {
 	vaddr_t va;
@@ -120,6 +122,7 @@ BED_TEST(km, zalloc_is_zero)
 	}
 }
 
+/* property 13 14: kernel_map */
 BED_TEST(km, alloc1_aligns)
 {
 	twin_boot(64 * MIB, 4 * GIB, 0);
@@ -133,6 +136,7 @@ BED_TEST(km, alloc1_aligns)
 	cr_assert_eq(uvm_km_alloc1(kernel_map, P(1), UINT64_C(1) << 63, FALSE), 0);
 }
 
+/* property 15 16: kernel_map */
 BED_TEST(km, refused_at_once)
 {
 	static const vsize_t sizes[] = { 0, UINT64_MAX, UINT64_MAX - 4094, UINT64_MAX - 4095,
@@ -160,6 +164,7 @@ BED_TEST(km, refused_at_once)
 	check_state(kernel_map, was);
 }
 
+/* property 3 5 8 10 33 34 39: kmem_map */
 BED_TEST(km, kmemalloc_in_an_interrupt_safe_map)
 {
 	struct state was;
@@ -188,6 +193,7 @@ BED_TEST(km, kmemalloc_in_an_interrupt_safe_map)
 	check_free("freed", 0, true);
 }
 
+/* property 77: kernel_map */
 BED_TEST(km, kmemalloc_pla_constrains)
 {
 	vaddr_t va;
@@ -209,6 +215,7 @@ BED_TEST(km, kmemalloc_pla_constrains)
 	check_free("freed", 0, true);
 }
 
+/* property 49 50: kernel_map */
 BED_TEST(km, shortage_undoes_everything)
 {
 	struct state was;
@@ -235,6 +242,7 @@ BED_TEST(km, shortage_undoes_everything)
 }
 
 /* With k pages left, for every k: an allocation works and frees cleanly, or fails and leaves no trace. */
+/* property 49: kernel_map */
 BED_TEST(km, every_amount_of_memory)
 {
 	for (uint64_t k = 0; k < 40; k++) {
@@ -277,6 +285,7 @@ BED_TEST(km, every_amount_of_memory)
 	}
 }
 
+/* property 41 42 43: kernel_map */
 BED_TEST(km, free_rounds_outward_and_refuses_to_wrap)
 {
 	vaddr_t va;
@@ -307,6 +316,7 @@ alloc_six_mib(void *result)
 }
 
 /* Two that want most of memory: each finishes, one after the other, and neither holds what it got. */
+/* property 52 53: kernel_map */
 BED_TEST(km, waits_for_pages_without_holding_any)
 {
 	vaddr_t hog, a = 1, b = 1, small;
@@ -361,6 +371,7 @@ take_all_pages(void)
 }
 
 /* Each free makes an entry, and there is no memory for entries but what the frees give back. */
+/* property 39: kernel_map */
 BED_TEST(km, free_needs_no_memory)
 {
 	struct comb c = { .pages = 1200 };

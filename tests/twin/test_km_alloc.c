@@ -179,6 +179,7 @@ all_combinations(void)
 					    sizes[s], kv_modes[v], kp_modes[p], kd_modes[d]);
 }
 
+/* property 101 102: kernel_map kmem_map exec_map */
 BED_TEST(km_alloc, every_combination_of_modes)
 {
 	boot(0);
@@ -202,6 +203,7 @@ is_refused(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *
 	return km_alloc(sz, kv, kp, kd) == NULL && same(before);
 }
 
+/* property 101: kernel_map kmem_map */
 BED_TEST(km_alloc, refused)
 {
 	static struct uvm_object *ko = &uvm_kernel_object;
@@ -242,6 +244,7 @@ BED_TEST(km_alloc, refused)
 	check_free("end", 0, true);
 }
 
+/* property 77 101: kernel_map */
 BED_TEST(km_alloc, constraints_and_alignment)
 {
 	const struct kmem_va_mode va64k = { .kv_map = &kernel_map, .kv_align = 16 * PAGE_SIZE };
@@ -323,6 +326,7 @@ hold_lock(void *arg)
 	vm_map_unlock(kernel_map);
 }
 
+/* property 60 104: kernel_map kmem_map exec_map */
 BED_TEST(km_alloc, shortage_of_addresses_undone)
 {
 	struct state before;
@@ -351,6 +355,7 @@ BED_TEST(km_alloc, shortage_of_addresses_undone)
 	check_free("end", 0, true);
 }
 
+/* property 43 44: kernel_map */
 BED_TEST(km_alloc, free_of_what_is_not_its)
 {
 	const char *msg;
@@ -403,6 +408,7 @@ BED_TEST(km_alloc, free_of_what_is_not_its)
 }
 
 /* Translations are gone before the pages are free, on every path that has some. */
+/* property 36 103: kernel_map kmem_map */
 BED_TEST(km_alloc, pages_are_free_last)
 {
 	boot(0);
@@ -440,6 +446,7 @@ BED_TEST(km_alloc, pages_are_free_last)
 	}
 }
 
+/* property 101: kernel_map */
 BED_TEST(km_alloc, pageable_comes_by_fault)
 {
 	uint64_t free, npages;

@@ -49,6 +49,7 @@ want_it(void *arg)
 	w->done = true;
 }
 
+/* property 56 57 103 104: exec_map */
 BED_TEST(km_alloc_sleep, sleeps_for_addresses)
 {
 	struct want w[3];
@@ -103,6 +104,7 @@ release_now(void *arg)
 }
 
 /* Addresses are freed between the failed search and the sleep. */
+/* property 58: exec_map */
 BED_TEST(km_alloc_sleep, no_lost_wakeup_of_addresses)
 {
 	struct release r = { 0, 0 };

@@ -23,6 +23,7 @@ sub(struct vm_map *parent, vsize_t size, int flags)
 	return map;
 }
 
+/* property 19 63 64 66 71: submap */
 BED_TEST(submap, made_used_and_unmade)
 {
 	struct vm_map *map;
@@ -66,6 +67,7 @@ BED_TEST(submap, made_used_and_unmade)
 	check_pmap("end", 0);
 }
 
+/* property 66: nested */
 BED_TEST(submap, nests)
 {
 	struct vm_map *one, *two, *three;
@@ -91,6 +93,7 @@ BED_TEST(submap, nests)
 	cr_assert_eq(uvm_km_subfree(kernel_map, one), 0);
 }
 
+/* property 62 65 70: submap */
 BED_TEST(submap, refused)
 {
 	struct vm_map *map;
@@ -143,6 +146,7 @@ wait_for_space(void *arg)
 	w->done = true;
 }
 
+/* property 55 56 57 59 61: submap */
 BED_TEST(valloc_wait, sleeps_until_woken)
 {
 	struct vm_map *map;
@@ -184,6 +188,7 @@ free_in_between(void *arg)
 }
 
 /* The range becomes free after the search has failed and before the sleep. */
+/* property 58: submap */
 BED_TEST(valloc_wait, loses_no_wakeup)
 {
 	struct waiter w;

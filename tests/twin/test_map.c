@@ -88,6 +88,7 @@ BED_TEST(map, merges_with_equal_neighbours)
 	cr_assert_eq(map.size, 0);
 }
 
+/* property 88: map */
 BED_TEST(map, does_not_merge_what_differs)
 {
 	vaddr_t va = 0;
@@ -119,6 +120,7 @@ BED_TEST(map, does_not_merge_what_differs)
 	cr_assert_eq(uvm_map_largest_hole(&map), 100 << 12);
 }
 
+/* property 39 40: map */
 BED_TEST(map, splits)
 {
 	setup(100, VM_MAP_PAGEABLE, UVM_ADDR_BESTFIT);
@@ -138,6 +140,7 @@ BED_TEST(map, splits)
 	cr_assert_eq(uvm_misuse.free_unmapped, 0);
 }
 
+/* property 74 75: map */
 BED_TEST(map, guards)
 {
 	setup(12, VM_MAP_PAGEABLE | VM_MAP_GUARDPAGES, UVM_ADDR_BESTFIT);
@@ -186,6 +189,7 @@ BED_TEST(map, fixed)
 	SHAPE("10+1 11+5");
 }
 
+/* property 14 15 16 89: map */
 BED_TEST(map, refuses)
 {
 	vaddr_t va = 0;
@@ -208,6 +212,7 @@ BED_TEST(map, refuses)
 	    uvm_map(&map, &va, 4096, KO, UNKNOWN, 0, UVM_MAPFLAG(PROT_MASK, PROT_MASK, 2, 1, 0))));
 }
 
+/* property 44: map */
 BED_TEST(map, misuse)
 {
 	setup(50, VM_MAP_PAGEABLE, UVM_ADDR_BESTFIT);
@@ -225,6 +230,7 @@ BED_TEST(map, misuse)
 	cr_assert_not_null(TWIN_PANIC(drop(10, 5)));
 }
 
+/* property 16 81: kernel_map */
 BED_TEST(map, tables_grow_or_the_call_fails)
 {
 	struct twin_config small = { .ram = 16 * MIB, .kva = 4 * GIB, .ptpool = 24 << 12 };

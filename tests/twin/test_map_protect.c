@@ -32,6 +32,7 @@ entry(unsigned i)
 	return e;
 }
 
+/* property 29 88: kernel_map */
 BED_TEST(map_protect, narrows_and_widens)
 {
 	uint64_t value, err;
@@ -59,6 +60,7 @@ BED_TEST(map_protect, narrows_and_widens)
 	check_pmap("end", 0);
 }
 
+/* property 29: kernel_map */
 BED_TEST(map_protect, to_nothing_keeps_the_page)
 {
 	uint64_t value, err, npages = 0;
@@ -75,6 +77,7 @@ BED_TEST(map_protect, to_nothing_keeps_the_page)
 	cr_assert_eq(value, 42);
 }
 
+/* property 89: kernel_map */
 BED_TEST(map_protect, maximum)
 {
 	setup();
@@ -93,6 +96,7 @@ BED_TEST(map_protect, maximum)
 	    TWIN_PANIC(uvm_map_protect(kernel_map, page(4), page(8), PROT_MASK, FALSE)));
 }
 
+/* property 85 87: kernel_map */
 BED_TEST(map_protect, wires_and_unwires)
 {
 	uint64_t wired, n;
@@ -125,6 +129,7 @@ BED_TEST(map_protect, wires_and_unwires)
 	check_pmap("end", 0);
 }
 
+/* property 86: kernel_map */
 BED_TEST(map_protect, wiring_is_all_or_nothing)
 {
 	uint64_t wired;

@@ -41,6 +41,7 @@ free_all(struct vm_page *list)
 	}
 }
 
+/* property 76: pages */
 BED_TEST(page, boot_leaves_pages_untouched)
 {
 	const struct vm_physseg *seg;
@@ -220,6 +221,7 @@ BED_TEST(page, misuse_panics)
 	cr_assert_not_null(TWIN_PANIC(uvm_pmr_putrun(pg, 2)), "the second page is free");
 }
 
+/* property 54 76: pages */
 BED_TEST(page, last_pages_are_reserved)
 {
 	struct vm_page *list, *rest, *next;
@@ -264,6 +266,7 @@ as_pagedaemon(void *arg)
 	*(uint64_t *)arg = n;
 }
 
+/* property 54: pages */
 BED_TEST(page, page_daemon_may_use_all)
 {
 	uint64_t n;

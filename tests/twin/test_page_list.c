@@ -37,6 +37,8 @@ longest_free(unsigned kind, uint64_t limit)
 	return best < limit ? best : limit;
 }
 
+#define LONG (UVM_PMR_QUICK + 8) /* pages: too long for the stacks of short runs */
+
 BED_TEST(page_list, placement_is_from_the_top)
 {
 	struct vm_page *a, *b, *c;
@@ -45,39 +47,39 @@ BED_TEST(page_list, placement_is_from_the_top)
 	boot_small();
 	a = uvm_pmr_getrun(1, &got, 0);
 	cr_assert_eq(VM_PAGE_TO_PHYS(a), 8 * MIB - PAGE_SIZE);
-	b = uvm_pmr_getrun(16, &got, 0);
-	cr_assert_eq(got, 16);
-	cr_assert_eq(VM_PAGE_TO_PHYS(b), 8 * MIB - 17 * PAGE_SIZE);
-	cr_assert_eq(b[15].pg_flags, PQ_INUSE | PG_ZERO);
-	uvm_pmr_putrun(b, 16);
+	b = uvm_pmr_getrun(LONG, &got, 0);
+	cr_assert_eq(got, LONG);
+	cr_assert_eq(VM_PAGE_TO_PHYS(b), 8 * MIB - (LONG + 1) * PAGE_SIZE);
+	cr_assert_eq(b[LONG - 1].pg_flags, PQ_INUSE | PG_ZERO);
+	uvm_pmr_putrun(b, LONG);
 	c = uvm_pmr_getrun(8, &got, 0);
-	cr_assert_eq(c, b + 8, "dirty pages first, from the end of their run");
+	cr_assert_eq(c, b + LONG - 8, "dirty pages first, from the end of their run");
 	uvm_pmr_putrun(c, 8);
-	cr_assert_eq(uvm_pmr_getrun(9, &got, 0), a - 16 - 9, "as one run");
+	cr_assert_eq(uvm_pmr_getrun(LONG + 1, &got, 0), a - LONG - (LONG + 1), "as one run");
 	cr_assert_eq(uvm_pmr_getrun(8, &got, 0), c, "what was freed last");
-	uvm_pmr_putrun(a - 16 - 9, 9);
+	uvm_pmr_putrun(a - LONG - (LONG + 1), LONG + 1);
 	uvm_pmr_putrun(c, 8);
 	uvm_pmr_putrun(a, 1);
 	check_free("all back", 0, true);
 }
 
+/* property 76: pages */
 BED_TEST(page_list, freed_neighbours_become_one_run)
 {
-	/* Parts too long for the stacks of short runs. */
 	static const unsigned order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 },
 		{ 2, 0, 1 }, { 2, 1, 0 } };
 	unsigned got;
 
 	boot_small();
 	for (unsigned i = 0; i < nitems(order); i++) {
-		struct vm_page *pg = uvm_pmr_getrun(30, &got, 0);
+		struct vm_page *pg = uvm_pmr_getrun(3 * LONG, &got, 0);
 
-		cr_assert_eq(got, 30);
+		cr_assert_eq(got, 3 * LONG);
 		for (unsigned j = 0; j < 3; j++) {
-			uvm_pmr_putrun(pg + 10 * order[i][j], 10);
+			uvm_pmr_putrun(pg + LONG * order[i][j], LONG);
 			check_free("one part back", i, true);
 		}
-		cr_assert_eq(pg->fpgsz, 30);
+		cr_assert_eq(pg->fpgsz, 3 * LONG);
 	}
 }
 
@@ -140,6 +142,7 @@ scribble(struct vm_page *pg, unsigned n)
 	memset(PMAP_DIRECT_MAP(VM_PAGE_TO_PHYS(pg)), 0x77, n * PAGE_SIZE);
 }
 
+/* property 76: pages */
 BED_TEST(page_list, random_runs)
 {
 	struct rnd r = rnd_start("page_list::random_runs");
@@ -223,6 +226,7 @@ fragment(struct rnd *r)
 	}
 }
 
+/* property 76 77 78: pages */
 BED_TEST(page_list, random_constraints)
 {
 	struct rnd r = rnd_start("page_list::random_constraints");
@@ -264,6 +268,7 @@ BED_TEST(page_list, random_constraints)
 	cr_assert(yes > 100 && no > 100, "%u possible, %u impossible: not much of a test", yes, no);
 }
 
+/* property 77: pages */
 BED_TEST(page_list, table_of_constraints)
 {
 	/* On 8 MiB just booted: [6 MiB pool 7 MiB), free up to 8 MiB; low memory from 0x40000 on. */
@@ -322,6 +327,7 @@ BED_TEST(page_list, table_of_constraints)
 }
 
 /* A dirty and a zero run that touch, and single pages: together the only place for a long segment. */
+/* property 78: pages */
 BED_TEST(page_list, one_segment_of_both_kinds)
 {
 	struct request q = { .pages = 100, .high = ANY, .nsegs = 1, .flags = UVM_PLA_NOWAIT };

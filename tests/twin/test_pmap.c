@@ -33,6 +33,7 @@ a_page(void)
 	return pg;
 }
 
+/* property 5: tables */
 BED_TEST(pmap, bits_of_leaves)
 {
 	struct vm_page *pg;
@@ -104,6 +105,7 @@ one_run(vaddr_t va, unsigned n)
 	cr_assert_eq(pmap_kernel()->pm_resident, 0);
 }
 
+/* property 93 95: tables */
 BED_TEST(pmap, exact_work_at_edges)
 {
 	static const vaddr_t at[] = { 2 * MIB - PAGE_SIZE, 2 * MIB, 4 * MIB - 5 * PAGE_SIZE,
@@ -185,6 +187,7 @@ BED_TEST(pmap, cleared_then_invalidated)
 	cr_assert_eq(flushed, 8);
 }
 
+/* property 79: tables */
 BED_TEST(pmap, growth)
 {
 	struct pmap *pm = pmap_kernel();
@@ -213,6 +216,7 @@ BED_TEST(pmap, growth)
 }
 
 /* One page of the pool too few: nothing is taken, and a smaller step still works. */
+/* property 81: tables */
 BED_TEST(pmap, growth_is_all_or_nothing)
 {
 	struct pmap *pm = pmap_kernel();
@@ -278,6 +282,7 @@ BED_TEST(pmap, kenter_beyond_growth)
 	check_pmap("after all", 0);
 }
 
+/* property 81: tables */
 BED_TEST(pmap, shortage_of_tables)
 {
 	struct pmap *pm = pmap_kernel();

@@ -97,6 +97,7 @@ BED_TEST(pmap_tlb, widening_needs_nothing)
 	cr_assert_eq(*word_at(FRAME), 9);
 }
 
+/* property 95: tables */
 BED_TEST(pmap_tlb, replaced_frame)
 {
 	uint64_t sets;
@@ -155,6 +156,7 @@ BED_TEST(pmap_tlb, attributes_by_page)
 	check_pmap("after all", 0);
 }
 
+/* property 94: tables */
 BED_TEST(pmap_tlb, protect)
 {
 	uint64_t err, value, changed;

@@ -5,9 +5,11 @@
 #ifndef TWIN_MACHINE_CPU_H
 #define TWIN_MACHINE_CPU_H
 
-#define curcpu guest_curcpu /* the %gs one, unused here */
+#define curcpu   guest_curcpu /* the %gs ones, unused here */
+#define curcount guest_curcount
 #include "../../machine/cpu.h"
 #undef curcpu
+#undef curcount
 
 extern __thread struct cpu_info *twin_cpu;
 
@@ -15,6 +17,12 @@ static inline struct cpu_info *
 curcpu(void)
 {
 	return twin_cpu;
+}
+
+static inline struct bed_counters *
+curcount(void)
+{
+	return twin_cpu->ci_count;
 }
 
 #endif
