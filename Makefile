@@ -36,7 +36,7 @@ LIBS    := -lelf -ldw -ljansson -lpthread
 GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
 GUEST_ASM := $(wildcard guest/*.asm)
 TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock.c)
-LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c)
+LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c)
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
 CMD_ASM   := vmm/cmd/builtin.asm
 UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)
@@ -47,7 +47,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
-        bench-twin check-clang check-format check-image check-bench check-stock check-stock-self stock-shell .FORCE
+        bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-stock-self stock-shell .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
@@ -62,7 +62,7 @@ run: prereq
 #: make check         install what is missing, build, pass every test (engine: this host's /dev/kvm)
 check: prereq-dev
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(MAKE) --no-print-directory check-meta check-image
+	$(Q)$(MAKE) --no-print-directory check-meta check-image check-properties
 	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" unit twin bed
 
 #: make check-unit    host-only tests, no /dev/kvm needed (address and undefined sanitizers)
@@ -116,6 +116,21 @@ check-clang: $(call obj,clang,$(LIB_C) $(CMD_C))
 #: make check-format  the tree obeys .clang-format
 check-format:
 	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+#: make properties    docs/properties.md: which test checks which property, from the tags of the tests
+#: make check-properties  ... is up to date, and every property that is demanded has a test
+PROPERTIES = awk -f tests/properties.awk tests/properties.list \
+             $(sort $(wildcard tests/*/*.c) $(wildcard tests/corpus/*.trace)) docs/properties.md
+properties:
+	@mkdir -p $(O)
+	$(Q)$(PROPERTIES) >$(O)/properties.md; rc=$$?; \
+	    ! grep -q 'end of the table' $(O)/properties.md || cp $(O)/properties.md docs/properties.md; exit $$rc
+check-properties:
+	@mkdir -p $(O)
+	$(Q)tests/properties-self $(O)
+	$(Q)$(PROPERTIES) >$(O)/properties.md
+	$(Q)cmp -s $(O)/properties.md docs/properties.md || \
+	    { echo "docs/properties.md is not what the tests are tagged with: make properties" >&2; exit 1; }
 
 #: make install       PREFIX=/usr/local, DESTDIR= as usual
 install: all

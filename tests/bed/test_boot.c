@@ -80,6 +80,7 @@ check_address_space(struct bed *bed)
 	snapshot_free(&snap);
 }
 
+/* property 84: pages */
 BED_TEST(boot, every_size_of_memory)
 {
 	/* 2 MiB past the hole, and 1 GiB past it: RAM on both sides of it. */

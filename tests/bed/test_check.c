@@ -158,21 +158,21 @@ static const struct {
 	const char *says;
 	bool invariant; /* broken in itself, not only by change */
 } edits[] = {
-	{ "another frame", remap, "", false },
-	{ "a page gone", unmap, "", false },
-	{ "a page in a hole", map_in_hole, "", false },
+	{ "another frame", remap, "", true },
+	{ "a page gone", unmap, "pm_l1", true },
+	{ "a page in a hole", map_in_hole, "", true },
 	{ "W gone", write_protect, "", false },
-	{ "software bit gone", unwire, "", false },
-	{ "W and X", writable_and_executable, "writable and executable", true },
+	{ "software bit gone", unwire, "pm_wired", true },
+	{ "W and X", writable_and_executable, "execution", true },
 	{ "U", for_users, "user", true },
 	{ "one frame twice", frame_twice, "twice", true },
 	{ "a frame of the image", frame_of_the_image, "memory the allocator was given", true },
-	{ "a frame of a table", frame_of_a_table, "memory the allocator was given", true },
+	{ "a frame of a table", frame_of_a_table, "page-table pages", true },
 	{ "a frame outside RAM", frame_outside, "memory the allocator was given", true },
 	{ "a reserved bit", reserved_bit, "reserved", true },
 	{ "a table outside RAM", table_outside, "", true },
 	{ "uncached memory", uncached, "write-back", true },
-	{ "the direct map shifted", direct_map_shifted, "", false },
+	{ "the direct map shifted", direct_map_shifted, "direct map", true },
 };
 
 /* The frame rule: nothing was asked, so nothing may have changed. The finding names call and address. */

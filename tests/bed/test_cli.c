@@ -13,7 +13,8 @@
 
 #define TRACE "tests/corpus/first-light.trace"
 
-static const char *const subcommands[] = { "run", "bench", "map", "walk", "replay", "engine" };
+static const char *const subcommands[] = { "run", "bench", "map", "walk", "replay", "audit",
+	"engine" };
 
 /* Wrong usage: code 2, a word of what was wrong on standard error, nothing on standard output. */
 BED_TEST(cli, wrong_usage)
@@ -34,6 +35,7 @@ BED_TEST(cli, wrong_usage)
 		{ { "walk", "1", "2" }, "no address" },
 		{ { "walk", "11111111111111111" }, "no address" },
 		{ { "replay" }, "which trace" },
+		{ { "audit", "extra" }, "takes no argument" },
 		{ { "bench", "nonsense" }, "unknown section" },
 		{ { "run", "--ram=many" }, "is no size" },
 		{ { "run", "--ram=" }, "is no size" },
@@ -83,7 +85,7 @@ BED_TEST(cli, output_that_goes_nowhere)
 		const char *words[4];
 	} row[] = { { { "--help" } }, { { "--version" } }, { { "run" } }, { { "run", "--json" } },
 		{ { "engine" } }, { { "engine", "--json" } }, { { "map" } },
-		{ { "walk", "0", "--json" } }, { { "replay", "-n", TRACE } },
+		{ { "walk", "0", "--json" } }, { { "audit" } }, { { "replay", "-n", TRACE } },
 		{ { "replay", TRACE } } };
 	static const struct {
 		enum command_stdout where;
@@ -144,6 +146,13 @@ BED_TEST(cli, json)
 		json_integer_value(json_object_get(part, "operations")) > 30 &&
 		json_integer_value(json_object_get(json_object_get(part, "work"), "pte_set")) > 600,
 	    "the verdict");
+	json_decref(doc);
+	doc = parsed(UVMBED("audit", "--json", "--trace", TRACE), 0);
+	part = json_object_get(doc, "invariants");
+	CHECK(json_array_size(part) > 40, "%zu invariants", json_array_size(part));
+	for (size_t i = 0; i < json_array_size(part); i++)
+		CHECK(json_is_true(json_object_get(json_array_get(part, i), "holds")),
+		    "invariant %zu", i);
 	json_decref(doc);
 
 	doc = parsed(UVMBED("map", "--json"), 0);

@@ -178,6 +178,7 @@ BED_TEST(contract, boots_are_equal)
 }
 
 /* Three witnesses of the same translation: our walker, KVM, and the guest's own load. */
+/* property 12: kernel_map */
 BED_TEST(contract, walker_kvm_and_guest_agree)
 {
 	struct bed *bed = boot(NULL);

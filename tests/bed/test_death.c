@@ -75,6 +75,7 @@ BED_TEST(death, invalid_opcode)
 	DIES(die_ud, 0, 0, "invalid opcode", "call_die_ud", "code      0f 0b");
 }
 
+/* property 26: kernel_map */
 BED_TEST(death, page_fault)
 {
 	DIES(die_fault, BED_KVA_BASE + 0x40001000, 1, "page fault", "read of 0xffff800040001000",

@@ -4,6 +4,7 @@
  */
 #include "tests/bed/inside.h"
 
+/* property 33 34 39: kernel_map */
 BED_TEST(example, the_middle_page_goes_and_the_others_stay)
 {
 	struct bed *bed = BED(.ram = 8 * MIB);

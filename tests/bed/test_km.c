@@ -82,6 +82,7 @@ allocate(struct bed *bed, enum how how, uint64_t size, uint64_t align)
 }
 
 /* Properties 1 to 9, 11, 33 to 35 for every way to allocate and sizes on both sides of each boundary. */
+/* property 1 2 3 4 5 6 8 9 33 34 35: kernel_map */
 BED_TEST(km, maps_what_it_promises)
 {
 	static const struct {
@@ -139,6 +140,7 @@ BED_TEST(km, maps_what_it_promises)
 }
 
 /* Properties 12 and 28; neighbours of the range fault, with the right code. */
+/* property 12 28: kernel_map */
 BED_TEST(km, guest_and_host_see_the_same_memory)
 {
 	struct bed *bed = BED();
@@ -170,6 +172,7 @@ BED_TEST(km, guest_and_host_see_the_same_memory)
  * Properties 10 and 11. Memory is used up but for a few pages, some of which are dirty in every byte; so
  * zalloc must take these, too. It zeroes them, through the new mapping; pages known to be zero it leaves.
  */
+/* property 10 11: kernel_map */
 BED_TEST(km, zalloc_is_zero_after_use)
 {
 	struct bed *bed = BED(.ram = 8 * MIB);
@@ -226,6 +229,7 @@ BED_TEST(km, alloc1_zeroes_when_asked)
 }
 
 /* Properties 15 and 16, and what is no alignment: refused, and nothing whatever changes. */
+/* property 14 15 16: kernel_map */
 BED_TEST(km, refusals_change_nothing)
 {
 	static const struct {

@@ -106,22 +106,26 @@ random_sequence(const char *test, uint64_t kva, uint32_t flags, unsigned steps)
 }
 
 /* Properties 18, 46, 72 and 73. The small map runs full at times; the large one never. */
+/* property 18 39 46 72 73: kernel_map */
 BED_TEST(km_fit, random_in_a_large_map)
 {
 	random_sequence("random_in_a_large_map", 4 * GIB, 0, 250);
 }
 
+/* property 18 39 46 72 73: kernel_map */
 BED_TEST(km_fit, random_in_a_small_map)
 {
 	random_sequence("random_in_a_small_map", 4 * MIB, 0, 250);
 }
 
+/* property 18 46 72 73 75: kernel_map */
 BED_TEST(km_fit, random_with_guard_pages)
 {
 	random_sequence("random_with_guard_pages", 16 * MIB, BED_BOOT_GUARDPAGES, 150);
 }
 
 /* Property 13: every alignment that fits the map, and the smaller ones that mean a page. */
+/* property 13: kernel_map */
 BED_TEST(km_fit, every_alignment)
 {
 	struct bed *bed = BED(.ram = 64 * MIB, .ptpool = 12 * MIB);
@@ -146,6 +150,7 @@ BED_TEST(km_fit, every_alignment)
 }
 
 /* Holes of 1, 2, 3, 2 pages in this order: each request takes the smallest that holds it, the lowest of two. */
+/* property 18: kernel_map */
 BED_TEST(km_fit, smallest_hole_lowest_address)
 {
 	static const unsigned holes[] = { 1, 2, 3, 2 };
@@ -170,6 +175,7 @@ BED_TEST(km_fit, smallest_hole_lowest_address)
 }
 
 /* Properties 17 and 48: the largest hole fits exactly; a full map refuses, keeps all, and recovers by one free. */
+/* property 17 48: kernel_map */
 BED_TEST(km_fit, addresses_run_out)
 {
 	struct bed *bed = BED(.kva = 4 * MIB);
@@ -207,6 +213,7 @@ BED_TEST(km_fit, addresses_run_out)
  * Properties 52 and 54. More pages than are free: the call sleeps, holding nothing, so that others go on; a
  * free that makes room ends it. More than there is altogether is refused at once.
  */
+/* property 52: kernel_map */
 BED_TEST(km_fit, pages_run_out)
 {
 	struct bed *bed = BED(.ram = 8 * MIB);

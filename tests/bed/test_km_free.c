@@ -30,6 +30,7 @@ static const struct shape shapes[] = {
 	{ "rounding goes outwards", 5 * 4096 + 5, 2 * 4096, 5, 8 },
 };
 
+/* property 39 40 41: kernel_map */
 BED_TEST(km_free, shapes)
 {
 	struct bed *bed = BED();
@@ -92,6 +93,7 @@ static const struct {
 	{ "into the first submap", "submap", BED_KVA_BASE - PAGE, 3 * PAGE },
 };
 
+/* property 42 44: kernel_map */
 BED_TEST(km_free, misuse_is_counted_and_does_nothing)
 {
 	struct bed *bed = BED();
@@ -120,6 +122,7 @@ BED_TEST(km_free, misuse_is_counted_and_does_nothing)
 }
 
 /* The checked flavour's default: the guest dies of it and says which map and range. */
+/* property 42 44 70: kernel_map */
 BED_TEST(km_free, misuse_is_a_panic_in_the_checked_flavour)
 {
 	static const unsigned rows[] = { 0, 6, 9 };
@@ -179,6 +182,7 @@ BED_TEST(km_free, clipped_to_the_map)
 }
 
 /* Property 45, and that pages, too, come back: the same request over and over changes nothing. */
+/* property 45: kernel_map */
 BED_TEST(km_free, alloc_after_free_is_the_same)
 {
 	struct bed *bed = BED();

@@ -29,6 +29,7 @@ new_page(struct bed *bed)
 	return pa;
 }
 
+/* property 5 28: tables */
 BED_TEST(pmap, bits_of_every_kind)
 {
 	static const struct {
@@ -101,6 +102,7 @@ BED_TEST(pmap, bits_of_every_kind)
 }
 
 /* Replacing a frame changes one entry and invalidates it: the guest reads the new page at once. */
+/* property 94 95: tables */
 BED_TEST(pmap, another_frame_at_the_same_address)
 {
 	struct bed *bed = BED();
@@ -229,6 +231,7 @@ kernel_tables(struct bed *bed)
 	return n;
 }
 
+/* property 79 80: tables */
 BED_TEST(pmap, growkernel)
 {
 	struct bed *bed = BED(.ram = 64 * MIB, .kva = 2 * GIB);
@@ -268,6 +271,7 @@ BED_TEST(pmap, growkernel)
 }
 
 /* Property 81: no page for tables is an error of the call, not of the guest; nothing is made in part. */
+/* property 81: kernel_map tables */
 BED_TEST(pmap, table_pages_run_out)
 {
 	struct bed *bed = BED(.kva = GIB, .ptpool = 128 * KIB);

@@ -46,6 +46,7 @@ look_again(struct bed *bed, unsigned slot)
 	return r;
 }
 
+/* property 56: submap */
 BED_TEST(sleep, a_blocked_call_shows_its_channel)
 {
 	struct bed *bed = BED();
@@ -69,6 +70,7 @@ BED_TEST(sleep, a_blocked_call_shows_its_channel)
 	bed_down(bed);
 }
 
+/* property 57: submap */
 BED_TEST(sleep, every_sleeper_is_woken_and_tries_again)
 {
 	struct bed *bed = BED();
@@ -95,6 +97,7 @@ BED_TEST(sleep, every_sleeper_is_woken_and_tries_again)
 	bed_down(bed);
 }
 
+/* property 59 61: submap */
 BED_TEST(sleep, maps_are_woken_one_by_one)
 {
 	struct bed *bed = BED();
@@ -137,6 +140,7 @@ at_stop(void *arg, struct bed *bed, uint64_t info)
 		FAIL("%s", err.text);
 }
 
+/* property 58: submap */
 BED_TEST(sleep, a_wakeup_before_the_sleep_is_not_lost)
 {
 	struct bed *bed = BED();

@@ -39,6 +39,7 @@ run(struct program *pr)
 	    sizeof((uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t))
 
 /* Property 35: touch, free, touch. Below and above the flush threshold. */
+/* property 35: kernel_map */
 BED_TEST(tlb, freed_pages_fault_at_once)
 {
 	static const uint64_t sizes[] = { 1, 7, 64 };
@@ -69,6 +70,7 @@ BED_TEST(tlb, freed_pages_fault_at_once)
 }
 
 /* An address that gets another frame shows that one; one that lost its right to be written is not. */
+/* property 94 95: tables */
 BED_TEST(tlb, changed_entries_count_at_once)
 {
 	struct bed *bed = BED();

@@ -40,6 +40,13 @@ bed_read(const struct bed *bed, gva_t va, void *buf, size_t len)
 }
 
 bool
+bed_regs(const struct bed *bed, struct hv_regs *regs)
+{
+	hv_cpu_regs(bed->cpu, regs);
+	return regs->cr3 != 0;
+}
+
+bool
 bed_map_extent(struct bed *bed, uint64_t handle, struct bed_extent *extent)
 {
 	struct vm_map map;

@@ -8,12 +8,16 @@
 #define VMM_BED_INSPECT_H
 
 #include "vmm/bed/bed.h"
+#include "vmm/kvm/hv.h"
 
 /* Address of a symbol of the guest image; false: there is none of that name. */
 bool bed_symbol(const struct bed *, const char *name, gva_t *);
 
 /* len bytes at a guest virtual address; false: not all of it is mapped. */
 bool bed_read(const struct bed *, gva_t, void *buf, size_t len);
+
+/* The CPU's registers as the guest last left; false: they are those of a CPU that was reset. */
+bool bed_regs(const struct bed *, struct hv_regs *);
 
 /* Extent of the map a handle names (shared/calls.h); false: it names none. */
 struct bed_extent {

@@ -22,6 +22,7 @@ struct sleeper {
 
 struct check {
 	struct bed *bed;
+	struct audit *audit;
 	struct sleeper sleeper[BED_SLOTS];
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
 	unsigned now;
@@ -49,8 +50,9 @@ check_new(struct bed *bed, struct bed_err *err)
 		return NULL;
 	}
 	c->bed = bed;
-	if (!snapshot_take(&c->snap[0], &view, NULL, err) ||
-	    !check_invariants(bed, &c->snap[0], err)) {
+	c->audit = audit_new(bed, err);
+	if (c->audit == NULL || !snapshot_take(&c->snap[0], &view, NULL, err) ||
+	    !check_audit(c->audit, bed, &c->snap[0], err)) {
 		check_free(c);
 		return NULL;
 	}
@@ -65,6 +67,7 @@ check_free(struct check *c)
 	snapshot_free(&c->snap[0]);
 	snapshot_free(&c->snap[1]);
 	snap_diff_free(&c->diff);
+	audit_free(c->audit);
 	free(c);
 }
 
@@ -254,7 +257,7 @@ judge(struct check *c, enum bed_call_id id, const uint64_t *args, const struct b
 	ok = ok && (!effect.checkable || work_agrees(before, &after, &effect, exits, result, err));
 	ok =
 	    ok && kvm_agrees(c, &c->snap[!c->now], err) && content_agrees(c, id, args, result, err);
-	ok = ok && check_invariants(c->bed, &c->snap[!c->now], err);
+	ok = ok && check_audit(c->audit, c->bed, &c->snap[!c->now], err);
 	free(effect.row);
 	c->now = !c->now;
 	return ok;

@@ -8,13 +8,14 @@
  *   - the guest did the counted work that takes and no more: one store a page set or cleared, at most
  *     one invalidation a page cleared, one exit;
  *   - KVM translates what changed as the tables say;
- *   - the invariants of the whole address space hold (invariant.c).
+ *   - the invariants of page tables, maps, pages, counters and threads hold (vmm/audit/).
  *
  * The first disagreement ends the call with BED_E_FINDING and a report.
  */
 #ifndef VMM_CHECK_CHECK_H
 #define VMM_CHECK_CHECK_H
 
+#include "vmm/audit/audit.h"
 #include "vmm/bed/call.h"
 #include "vmm/view/delta.h"
 #include "vmm/view/snapshot.h"
@@ -67,7 +68,8 @@ bool call_effect(struct call_effect *, struct bed *, const struct snapshot *befo
 /* Append one row; false when out of memory. */
 bool call_effect_add(struct call_effect *, const struct pt_delta *);
 
-/* The invariants: false with the first that does not hold. */
+/* The invariants: false with the first that does not hold. check_audit() works with an audit of the caller. */
+bool check_audit(struct audit *, const struct bed *, const struct snapshot *, struct bed_err *err);
 bool check_invariants(const struct bed *, const struct snapshot *, struct bed_err *);
 
 #endif

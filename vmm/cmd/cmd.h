@@ -25,6 +25,8 @@ int cmd_walk(int, char **);
 int cmd_map(int, char **);
 int cmd_engine(int, char **);
 int cmd_replay(int, char **);
+int cmd_audit(int, char **);
+int cmd_tlbsan(int, char **);
 
 /* tests/corpus/first-light.trace, as it was when this program was built (builtin.asm). */
 extern const char builtin_trace[];

@@ -3,12 +3,14 @@
  * uvmbed run: boot a guest, run a small program under full checks, give a verdict. uvmbed replay: the
  * same for programs given as trace files.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/cmd/cmd.h"
 #include "vmm/kvm/engine.h"
+#include "vmm/tlbsan/bed.h"
 #include "vmm/trace/replay.h"
 #include "vmm/view/print.h"
 
@@ -21,6 +23,7 @@ struct verdict {
 	struct bed_counters count;
 	struct bed_stats stats;
 	struct bed_boot boot;
+	struct tlb_totals tlb;
 	unsigned operations;
 };
 
@@ -30,30 +33,32 @@ count_operation(const struct trace_line *l)
 	return l->kind == TRACE_CALL || l->kind == TRACE_EXPECT;
 }
 
-/* A progress bar, on a terminal only. */
+/* After each operation: a progress bar, on a terminal only, and what the TLB sanitizer has found. */
 struct progress {
 	unsigned done, all;
 	bool shown;
+	struct tlbsan *san; /* NULL: the release flavour logs nothing */
 };
 
-static void
-show_progress(void *arg, const struct trace_line *l, const struct bed_result *result)
+static bool
+after_operation(void *arg, const struct trace_line *l, struct bed_err *err)
 {
 	struct progress *p = arg;
 
 	(void)l;
-	(void)result;
 	p->done++;
-	if (!p->shown || p->all == 0)
-		return;
-	fprintf(stderr, "\r  %3u%% %u/%u operations", 100 * p->done / p->all, p->done, p->all);
-	if (p->done == p->all)
-		fprintf(stderr, "\r\033[K");
-	fflush(stderr);
+	if (p->shown && p->all != 0) {
+		fprintf(
+		    stderr, "\r  %3u%% %u/%u operations", 100 * p->done / p->all, p->done, p->all);
+		if (p->done == p->all)
+			fprintf(stderr, "\r\033[K");
+		fflush(stderr);
+	}
+	return p->san == NULL || tlbsan_poll(p->san, err);
 }
 
 static void
-run_trace(const struct trace *trace, const struct bed_config *base, struct verdict *v)
+run_trace(const struct trace *trace, const struct bed_config *base, FILE *log, struct verdict *v)
 {
 	struct bed_config config = *base;
 	struct progress progress = { .shown = cmd_is_terminal() };
@@ -66,8 +71,13 @@ run_trace(const struct trace *trace, const struct bed_config *base, struct verdi
 	v->passed = trace_config(trace, &config, &v->err) &&
 	            (bed = bed_create(&config, &v->err)) != NULL &&
 	            (check = check_new(bed, &v->err)) != NULL &&
-	            trace_replay(trace, bed, check, show_progress, &progress, &v->err);
+	            (config.flavour != BED_CHECKED ||
+			(progress.san = tlbsan_attach(bed, NULL, log, &v->err)) != NULL) &&
+	            trace_replay(trace, bed, check, after_operation, &progress, &v->err);
 	v->operations = progress.done;
+	if (progress.san != NULL)
+		v->tlb = tlbsan_totals(progress.san);
+	tlbsan_detach(progress.san);
 	if (bed != NULL) {
 		v->boot = bed_boot(bed);
 		v->count = bed_counters(bed, 0);
@@ -87,12 +97,13 @@ verdict_json(const struct verdict *v)
 #define X(name, text) json_object_set_new(work, #name, json_integer((json_int_t)v->count.name));
 	BED_COUNTERS(X)
 #undef X
-	return json_pack("{s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "program", v->file,
-	    "passed", v->passed, "report", v->passed ? "" : v->err.text, "operations",
+	return json_pack("{s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "program",
+	    v->file, "passed", v->passed, "report", v->passed ? "" : v->err.text, "operations",
 	    (int)v->operations, "exits", (json_int_t)v->stats.exits, "pages_compared",
 	    (json_int_t)v->totals.pages, "pages_changed", (json_int_t)v->totals.changed,
 	    "translations", (json_int_t)v->totals.translations, "check_ns",
-	    (json_int_t)v->totals.ns, "work", work);
+	    (json_int_t)v->totals.ns, "events", (json_int_t)v->tlb.events, "tlb_obligations",
+	    (json_int_t)v->tlb.obligations, "work", work);
 }
 
 static void
@@ -114,6 +125,10 @@ print_verdict(const struct verdict *v)
 	    v->totals.pages, v->totals.changed);
 	printf("  KVM        %" PRIu64 " addresses translated by KVM as by the tables\n",
 	    v->totals.translations);
+	if (v->tlb.events != 0)
+		printf("  TLB        %" PRIu64 " events, %" PRIu64
+		       " invalidations owed and all made in time\n",
+		    v->tlb.events, v->tlb.obligations);
 	printf("  guest      %" PRIu64 " PTEs set, %" PRIu64 " cleared, %" PRIu64
 	       " INVLPGs, %" PRIu64 " full flushes, %" PRIu64 " table pages, %" PRIu64 " exits\n",
 	    v->count.pte_set, v->count.pte_clear, v->count.invlpg, v->count.tlb_full,
@@ -137,11 +152,11 @@ print_engine_line(const struct cmd_common *common)
 
 /* One program: its verdict, printed or appended; the exit code. */
 static int
-run_and_report(const struct trace *trace, const struct cmd_common *common, json_t *list)
+run_and_report(const struct trace *trace, const struct cmd_common *common, FILE *log, json_t *list)
 {
 	struct verdict v = { 0 };
 
-	run_trace(trace, &common->config, &v);
+	run_trace(trace, &common->config, log, &v);
 	if (common->json)
 		json_array_append_new(list, verdict_json(&v));
 	else
@@ -191,7 +206,7 @@ cmd_run(int argc, char **argv)
 	print_engine_line(&common);
 	json_t *list = common.json ? json_array() : NULL;
 
-	rc = finish_report(&common, list, run_and_report(&trace, &common, list));
+	rc = finish_report(&common, list, run_and_report(&trace, &common, NULL, list));
 	trace_free(&trace);
 	return rc;
 }
@@ -200,6 +215,7 @@ struct files {
 	char **name;
 	unsigned n;
 	bool parse_only;
+	const char *log;
 };
 
 static error_t
@@ -207,8 +223,10 @@ parse_files(int key, char *arg, struct argp_state *state)
 {
 	struct files *files = state->input;
 
-	(void)arg;
 	switch (key) {
+	case 'l':
+		files->log = arg;
+		return 0;
 	case 'n':
 		files->parse_only = true;
 		return 0;
@@ -219,9 +237,37 @@ parse_files(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "which trace files?");
 		return 0;
+	case ARGP_KEY_END:
+		if (files->log != NULL && files->n > 1)
+			argp_error(
+			    state, "--log takes the events of one trace, here are %u", files->n);
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* Run the trace with its events going to files->log. */
+static int
+replay_logged(const struct trace *trace, const struct files *files, const struct cmd_common *common,
+    json_t *list)
+{
+	FILE *log = fopen(files->log, "w");
+	struct bed_err err = { 0 };
+	int rc;
+
+	if (log == NULL) {
+		bed_fail(
+		    &err, BED_E_OUTPUT, "%s: cannot be written: %s", files->log, strerror(errno));
+		return cmd_error(&err);
+	}
+	rc = run_and_report(trace, common, log, list);
+	if (fclose(log) != 0 && rc == BED_OK) {
+		bed_fail(
+		    &err, BED_E_OUTPUT, "%s: not all was written: %s", files->log, strerror(errno));
+		return cmd_error(&err);
+	}
+	return rc;
 }
 
 static int
@@ -236,8 +282,10 @@ replay_file(
 		return cmd_error(&err);
 	if (files->parse_only)
 		rc = trace_print(&trace, stdout) ? BED_OK : BED_E_OUTPUT;
+	else if (files->log != NULL)
+		rc = replay_logged(&trace, files, common, list);
 	else
-		rc = run_and_report(&trace, common, list);
+		rc = run_and_report(&trace, common, NULL, list);
 	trace_free(&trace);
 	return rc;
 }
@@ -246,6 +294,8 @@ int
 cmd_replay(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
+		{ "log", 'l', "FILE", 0,
+		    "write the guest's events there, for `uvmbed tlbsan` (checked flavour)", 0 },
 		{ "parse-only", 'n', NULL, 0, "read the traces and print them again; run nothing",
 		    0 },
 		{ 0 },
@@ -258,6 +308,11 @@ cmd_replay(int argc, char **argv)
 	int worst = BED_OK;
 
 	cmd_parse(&argp, argc, argv, &common, &files);
+	if (files.log != NULL && common.config.flavour != BED_CHECKED) {
+		fprintf(stderr,
+		    "uvmbed: --log needs the checked guest; the release flavour records no events\n");
+		return BED_E_USAGE;
+	}
 	if (!files.parse_only)
 		print_engine_line(&common);
 	list = common.json ? json_array() : NULL;

@@ -173,8 +173,8 @@ run_line(struct replay *r, const struct trace_line *l)
 }
 
 bool
-trace_replay(const struct trace *t, struct bed *bed, struct check *check,
-    replay_progress_fn *progress, void *arg, struct bed_err *err)
+trace_replay(const struct trace *t, struct bed *bed, struct check *check, replay_step_fn *step,
+    void *arg, struct bed_err *err)
 {
 	struct replay r = { .trace = t, .bed = bed, .check = check, .err = err };
 	bool ok = true;
@@ -189,8 +189,8 @@ trace_replay(const struct trace *t, struct bed *bed, struct check *check,
 		if (l->kind != TRACE_CALL && l->kind != TRACE_EXPECT)
 			continue;
 		ok = run_line(&r, l) || fail_line(&r, l);
-		if (ok && progress != NULL)
-			progress(arg, l, &r.result[i]);
+		if (ok && step != NULL)
+			ok = step(arg, l, err) || fail_line(&r, l);
 	}
 	free(r.result);
 	return ok;

@@ -11,14 +11,14 @@
 /* What the settings of a trace say about the machine, laid over cfg. False: a value is out of range. */
 bool trace_config(const struct trace *, struct bed_config *cfg, struct bed_err *err);
 
-/* Called after each line that did something; may be NULL. */
-typedef void replay_progress_fn(void *arg, const struct trace_line *, const struct bed_result *);
+/* Called after each line that did something; may be NULL. False, with err, makes that line fail. */
+typedef bool replay_step_fn(void *arg, const struct trace_line *, struct bed_err *);
 
 /*
  * Run all lines in order. False at the first line that fails; the text names file and line. A call that
  * is still asleep when its result is needed is a failure, one still asleep at the end is not.
  */
-bool trace_replay(const struct trace *, struct bed *, struct check *, replay_progress_fn *,
-    void *arg, struct bed_err *);
+bool trace_replay(const struct trace *, struct bed *, struct check *, replay_step_fn *, void *arg,
+    struct bed_err *);
 
 #endif
