@@ -174,8 +174,11 @@ BED_TEST(audit_fuzz, honest_work_is_no_finding)
 	bed_down(bed);
 }
 
-/* An audit after each call is cheap, also with much to look at. */
-BED_TEST(audit_fuzz, a_thousand_allocations_take_no_millisecond)
+/*
+ * An audit after each call is cheap, also with much to look at: a third of a millisecond. The bound is far
+ * from that, because hosts are shared: what it must catch is a cost that grows with the square.
+ */
+BED_TEST(audit_fuzz, many_allocations_cost_little)
 {
 	struct scene s = scene_up(700);
 	uint64_t best = UINT64_MAX;
@@ -191,7 +194,7 @@ BED_TEST(audit_fuzz, a_thousand_allocations_take_no_millisecond)
 		best = ns < best ? ns : best;
 	}
 	CHECK(scene_map(&s)->nentries > 500, "%u entries", scene_map(&s)->nentries);
-	CHECK(best < 1000000, "%lu ns", best);
+	CHECK(best < scaled_ms(10) * UINT64_C(1000000), "%lu ns", best);
 	scene_down(&s);
 }
 

@@ -282,6 +282,8 @@ BED_TEST(hv, the_engine_is_known)
 	cr_assert(e != NULL, "%s", err.text);
 	cr_expect(e == engine_get(&err));
 	cr_expect(e->name[0] != '\0' && e->cpu[0] != '\0' && e->evidence[0] != '\0');
-	cr_expect((e->class == ENGINE_INTERP) == (e->counts_insns || e->ns_per_insn > 200), "%s",
-	    e->evidence);
+	if (e->class == ENGINE_INTERP)
+		cr_expect(e->counts_insns || e->ns_per_insn > 200, "%s", e->evidence);
+	else if (!e->tcg) /* an emulated CPU may be slow at any moment */
+		cr_expect(!e->counts_insns && e->ns_per_insn <= 200, "%s", e->evidence);
 }
