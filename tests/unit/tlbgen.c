@@ -88,23 +88,37 @@ invalidate(struct tlbgen *g, unsigned cpu, const unsigned *page, unsigned n)
 	}
 }
 
+/* What was taken away (bits of tlbgen.held) is missed by a CPU that had it when it went off, and only then:
+ * what came and went while it was off it cannot hold. */
 static void
-lost_on_off_cpus(struct tlbgen *g)
+lost_on_off_cpus(struct tlbgen *g, uint64_t taken, bool only_writing)
 {
 	for (unsigned cpu = 0; cpu < g->ncpu; cpu++) {
-		if (!(g->on & UINT64_C(1) << cpu))
-			g->missed[cpu]++;
+		uint64_t had = only_writing ? g->held_w[cpu] : g->held[cpu];
+
+		if (!(g->on & UINT64_C(1) << cpu) && (had & taken) != 0)
+			g->missed[cpu] = true;
 	}
+}
+
+static uint64_t
+page_bits(const unsigned *page, unsigned n)
+{
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bits |= UINT64_C(1) << page[i];
+	return bits;
 }
 
 /* Everybody drops them: this CPU first or last, the others when asked. */
 static void
-shootdown(struct tlbgen *g, unsigned cpu, const unsigned *page, unsigned n)
+shootdown(struct tlbgen *g, unsigned cpu, const unsigned *page, unsigned n, bool only_writing)
 {
 	bool first = tlbgen_random(g, 2) != 0;
 	uint64_t others = g->on & ~(UINT64_C(1) << cpu);
 
-	lost_on_off_cpus(g);
+	lost_on_off_cpus(g, page_bits(page, n), only_writing);
 	if (first)
 		invalidate(g, cpu, page, n);
 	if (others != 0) {
@@ -164,7 +178,7 @@ unmap(struct tlbgen *g)
 	for (unsigned i = 0; i < n; i++)
 		store(g, cpu, page[i], 0);
 	last = g->n - 1;
-	shootdown(g, cpu, page, n);
+	shootdown(g, cpu, page, n, false);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned at = put(g, TLB_PAGE_FREE, cpu, FRAME + page[i] * BED_PAGE_SIZE, 1, 0);
 
@@ -188,7 +202,7 @@ protect(struct tlbgen *g)
 		store(g, cpu, page[i], old & PTE_W ? old & ~PTE_W : old | PTE_W);
 	}
 	if (narrowed > 0)
-		shootdown(g, cpu, page, narrowed);
+		shootdown(g, cpu, page, narrowed, true);
 	else
 		put(g, TLB_UPDATE, cpu, 0, 0, 0);
 }
@@ -210,7 +224,6 @@ table(struct tlbgen *g)
 			return;
 	}
 	put(g, TLB_STORE, cpu, UPPER + 8, SECOND | PTE_P | PTE_W | PTE_A, 0);
-	lost_on_off_cpus(g);
 	for (unsigned c = 0; c < g->ncpu; c++) {
 		if (g->on & UINT64_C(1) << c) {
 			at = put(g, TLB_INVLPG, c, page_va(HALF), 0, 0);
@@ -232,7 +245,12 @@ sleep_or_wake(struct tlbgen *g)
 		return;
 	if (g->on & bit) {
 		put(g, TLB_OFF, cpu, 0, 0, 0);
-		g->missed[cpu] = 0;
+		g->missed[cpu] = false;
+		g->held[cpu] = g->held_w[cpu] = 0;
+		for (unsigned p = 0; p < TLBGEN_PAGES; p++) {
+			g->held[cpu] |= g->entry[p] & PTE_P ? UINT64_C(1) << p : 0;
+			g->held_w[cpu] |= g->entry[p] & PTE_W ? UINT64_C(1) << p : 0;
+		}
 	} else {
 		at = put(g, TLB_FLUSH, cpu, 0, 0, 0);
 		g->role[at] = g->missed[cpu] ? ROLE_NEEDED : ROLE_NONE;

@@ -29,7 +29,10 @@ struct tlbgen {
 	unsigned stored[TLBGEN_EVENTS]; /* FREE: index of the last store before it */
 	uint64_t entry[TLBGEN_PAGES];   /* what the tables hold */
 	bool linked;                    /* the second table, for the upper half of the pages */
-	unsigned missed[TLB_CPU_MAX];   /* stores since the CPU went off */
+	/* A CPU that is off: the pages it may have held when it went off, one bit each; whether any was taken away
+	 * since. The second table does not count: it may be back in its place when the CPU wakes. */
+	uint64_t held[TLB_CPU_MAX], held_w[TLB_CPU_MAX];
+	bool missed[TLB_CPU_MAX];
 };
 
 /* A log of at least n events from this seed. */
