@@ -100,6 +100,20 @@ insert_entry(struct vm_map *map, struct vm_map_entry *prev, vaddr_t start, vaddr
 	map->addr.hint = new;
 }
 
+/* The right one takes all of e: its hole stays where it is in the index. */
+static __always_inline void
+merge_into_next(
+    struct vm_map *map, struct uvm_addr *ua, struct vm_map_entry *e, struct vm_map_entry *next)
+{
+	uvm_addr_leave(ua, next);
+	next->start = e->start;
+	next->offset = e->offset;
+	uvm_addr_inherit(next, e);
+	unlink_entry(map, e);
+	stock_give(map, e);
+	ua->hint = next;
+}
+
 /*
  * Put [start, end) and its guard into the hole after e, joining it to what it touches and equals. Cannot
  * fail.
@@ -116,14 +130,7 @@ insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t 
 	uvm_addr_hole_remove(ua, e);
 	if (with_prev) {
 		if (with_next) {
-			/* The right one takes all: its hole stays where it is in the index. */
-			uvm_addr_leave(ua, next);
-			next->start = e->start;
-			next->offset = e->offset;
-			uvm_addr_inherit(next, e);
-			unlink_entry(map, e);
-			stock_give(map, e);
-			ua->hint = next;
+			merge_into_next(map, ua, e, next);
 			return;
 		}
 		e->fspace -= end + guard - VMMAP_FREE_START(e);
@@ -174,14 +181,7 @@ insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, struct uvm_
 		next = e->next;
 		/* A hole that is filled at the end of the map has the header after it, which joins nothing. */
 		if (left == 0 && joins(next, uobj, attr)) {
-			/* The right one takes all: its hole stays where it is in the index. */
-			uvm_addr_leave(ua, next);
-			next->start = e->start;
-			next->offset = e->offset;
-			uvm_addr_inherit(next, e);
-			unlink_entry(map, e);
-			stock_give(map, e);
-			ua->hint = next;
+			merge_into_next(map, ua, e, next);
 			return;
 		}
 		e->end = start + size;

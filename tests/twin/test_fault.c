@@ -8,6 +8,7 @@
 #include <machine/thread.h>
 #include <string.h>
 
+#include "tests/twin/access.h"
 #include "guest/uvm/uvm_fault.h"
 #include "guest/uvm/uvm_map.h"
 #include "guest/uvm/uvm_object.h"
@@ -16,35 +17,6 @@
 
 /* A faulted leaf: present, managed, global, not executable; D after a write. */
 #define FAULTED (PTE_P | PTE_W | PTE_A | PTE_G | PTE_SW_M | PTE_NX)
-
-static void
-boot_small(void)
-{
-	twin_boot(16 * MIB, 64 * MIB, 0);
-}
-
-static uint64_t
-load(vaddr_t va)
-{
-	uint64_t value = 1, err = 0;
-
-	cr_assert_eq(twin_load(va, &value, &err), 0, "load of 0x%lx: error code 0x%lx", va, err);
-	return value;
-}
-
-static void
-store(vaddr_t va, uint64_t value)
-{
-	uint64_t err = 0;
-
-	cr_assert_eq(twin_store(va, value, &err), 0, "store to 0x%lx: error code 0x%lx", va, err);
-}
-
-static uint64_t
-faults(void)
-{
-	return twin_count()->fault;
-}
 
 /* A range with attributes of its own. */
 static vaddr_t

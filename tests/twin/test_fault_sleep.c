@@ -8,40 +8,12 @@
 #include <machine/thread.h>
 #include <string.h>
 
+#include "tests/twin/access.h"
 #include "guest/uvm/uvm_fault.h"
 #include "guest/uvm/uvm_map.h"
 #include "guest/uvm/uvm_object.h"
 
 #define KO (&uvm_kernel_object)
-
-static void
-boot_small(void)
-{
-	twin_boot(16 * MIB, 64 * MIB, 0);
-}
-
-static uint64_t
-load(vaddr_t va)
-{
-	uint64_t value = 1, err = 0;
-
-	cr_assert_eq(twin_load(va, &value, &err), 0, "load of 0x%lx: error code 0x%lx", va, err);
-	return value;
-}
-
-static void
-store(vaddr_t va, uint64_t value)
-{
-	uint64_t err = 0;
-
-	cr_assert_eq(twin_store(va, value, &err), 0, "store to 0x%lx: error code 0x%lx", va, err);
-}
-
-static uint64_t
-faults(void)
-{
-	return twin_count()->fault;
-}
 
 static void
 touch(void *arg)
