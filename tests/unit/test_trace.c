@@ -102,6 +102,7 @@ BED_TEST(trace, malformed)
 		{ "pmap_enter 0 0 rxw 0\n", "t:2:16:", "a protection such as" },
 		{ "pmap_enter 0 0 rw- wired|dry\n", "t:2:20:", "words joined by |" },
 		{ "null\x01\n", "t:2:5:", "plain ASCII" },
+		{ "null # a\x01\n", "t:2:9:", "control character" },
 		{ "null", "t:2:5:", "cut short" },
 		{ "null null null null null null null null null null null null null null null null\n",
 		    "t:2:", "too many words" },

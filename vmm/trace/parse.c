@@ -119,6 +119,21 @@ is_name(const char *text, size_t len)
 	return true;
 }
 
+/* A comment may be in any language, but not hold what would end it early or play with a terminal. */
+static bool
+comment(struct parser *p, const char *s, size_t from, size_t len)
+{
+	while (len > from && (s[len - 1] == ' ' || s[len - 1] == '\t'))
+		len--;
+	for (size_t i = from; i < len; i++) {
+		if (iscntrl((unsigned char)s[i]) && s[i] != '\t')
+			return fail_at(p, (unsigned)i + 1, "control character %#x in a comment",
+			    (unsigned char)s[i]);
+	}
+	p->comment = strndup(s + from, len - from);
+	return p->comment != NULL || fail_at(p, 1, "out of memory");
+}
+
 /* Split into tokens at blanks; a '#' starts the comment, which keeps the blanks before it. */
 static bool
 tokenize(struct parser *p, const char *s, size_t len)
@@ -134,12 +149,8 @@ tokenize(struct parser *p, const char *s, size_t len)
 			i++;
 		if (i == len)
 			return true;
-		if (s[i] == '#') {
-			while (len > i && (s[len - 1] == ' ' || s[len - 1] == '\t'))
-				len--;
-			p->comment = strndup(s + blanks, len - blanks);
-			return p->comment != NULL || fail_at(p, 1, "out of memory");
-		}
+		if (s[i] == '#')
+			return comment(p, s, blanks, len);
 		for (start = i; i < len && s[i] != ' ' && s[i] != '\t' && s[i] != '#'; i++) {
 			if (!isprint((unsigned char)s[i]))
 				return fail_at(p, (unsigned)i + 1,
