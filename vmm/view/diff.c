@@ -96,6 +96,15 @@ struct cursor {
 	struct view_run run;
 };
 
+static struct cursor
+cursor_at_start(const struct snapshot *snap)
+{
+	/* An empty snapshot has no array, and nothing may be added to a null pointer, not even 0. */
+	if (snap->nrun == 0)
+		return (struct cursor){ 0 };
+	return (struct cursor){ .next = snap->run, .end = snap->run + snap->nrun };
+}
+
 static void
 refill(struct cursor *c)
 {
@@ -107,8 +116,7 @@ static bool
 diff_runs(const struct snapshot *before, const struct snapshot *after, struct snap_diff *diff)
 {
 	static const struct view_run none;
-	struct cursor a = { .next = before->run, .end = before->run + before->nrun };
-	struct cursor b = { .next = after->run, .end = after->run + after->nrun };
+	struct cursor a = cursor_at_start(before), b = cursor_at_start(after);
 
 	for (;;) {
 		uint64_t n;
