@@ -26,11 +26,18 @@ GUEST   := $(COMMON) -Iguest -march=x86-64 -mgeneral-regs-only -mno-red-zone -mc
            -ffreestanding -fno-stack-protector -fcf-protection=none -fno-omit-frame-pointer \
            -fasynchronous-unwind-tables -fno-strict-aliasing -fno-delete-null-pointer-checks
 CHECKED := -DBED_CHECKED_BUILD
+FUZZ    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
 TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-frame-pointer -fno-strict-aliasing
 ASGUEST := -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector -fcf-protection=none \
            -fno-delete-null-pointer-checks
-LIBS    := -lelf -ldw -ljansson -lpthread
+# COV=1, with an O= of its own: lines and branches are counted, the sanitizers are left out (make coverage).
+ifdef COV
+SAN  := --coverage -fprofile-update=atomic
+HOST += $(SAN) -O0
+TWIN += -O0
+endif
+LIBS    := -lelf -ldw -ljansson -lpthread -lm
 
 # Sources: a folder is a unit; a new file needs no line here.
 GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
@@ -47,7 +54,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
-        bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-stock-self stock-shell .FORCE
+        bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-stock-self stock-shell fuzz coverage .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
@@ -113,6 +120,18 @@ check-image: $(O)/guest.elf $(O)/guest-checked.elf
 #: make check-clang   the host side compiles with clang too
 check-clang: $(call obj,clang,$(LIB_C) $(CMD_C))
 
+#: make fuzz          search for bugs in all that reads untrusted bytes: TIME=60 seconds a target, FUZZ_TARGETS="trace elf" chooses
+fuzz:
+	$(Q).ci/prereq fuzz $(O)
+	$(Q)$(MAKE) --no-print-directory $(O)/guest.elf $(FUZZERS)
+	$(Q)tests/fuzz/run $(O) $(or $(TIME),60) $(FUZZ_TARGETS)
+
+#: make coverage      lines and branches that the tests reach: a summary, and build/coverage/index.html
+coverage:
+	$(Q).ci/prereq coverage $(O)
+	$(Q)$(MAKE) --no-print-directory O=$(O)/cov COV=1 all tests
+	$(Q)tests/coverage $(O)
+
 #: make check-format  the tree obeys .clang-format
 check-format:
 	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
@@ -173,6 +192,7 @@ endef
 $(eval $(call rules,host,$(CC) $(HOST)))
 $(eval $(call rules,asan,$(CC) $(HOST) $(SAN)))
 $(eval $(call rules,clang,clang $(HOST)))
+$(eval $(call rules,fuzz,clang $(HOST) $(FUZZ)))
 $(eval $(call rules,guest,$(CC) $(GUEST)))
 $(eval $(call rules,guestck,$(CC) $(GUEST) $(CHECKED),-DBED_CHECKED_BUILD))
 $(eval $(call rules,twin,$(CC) $(TWIN) $(CHECKED) $(SAN)))
@@ -195,7 +215,7 @@ $(O)/libuvmbed-asan.a: $(call obj,asan,$(LIB_C))
 $(O)/host/vmm/cmd/builtin.o: tests/corpus/first-light.trace
 $(O)/uvmbed: $(call obj,host,$(CMD_C) $(CMD_ASM)) $(O)/libuvmbed.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(if $(COV),$(SAN)) -o $@ $^ $(LIBS)
 
 .PHONY: tests
 tests: $(O)/tests/unit $(O)/tests/twin $(O)/tests/bed $(O)/tests/meta
@@ -206,7 +226,7 @@ $(O)/tests/unit: $(call obj,asan,$(UNIT_C)) $(O)/libuvmbed-asan.a
 $(O)/tests/bed: $(call obj,host,$(BED_C)) $(O)/libuvmbed.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ -lcriterion $(LIBS)
+	$(Q)$(CC) $(if $(COV),$(SAN)) -o $@ $^ -lcriterion $(LIBS)
 $(O)/tests/twin: $(call obj,twin,$(TTWIN_C) $(TWIN_C)) guest/twin/twin.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -215,5 +235,15 @@ $(O)/tests/meta: $(call obj,asan,$(META_C))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) -o $@ $^ -lcriterion
+
+# Fuzz targets, by clang: objects made by gcc would run without coverage.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(O)/libuvmbed-fuzz.a: $(call obj,fuzz,$(LIB_C))
+	$(call say,AR,$@)
+	$(Q)rm -f $@; ar rcsD $@ $^
+.SECONDARY: $(call obj,fuzz,$(wildcard tests/fuzz/*.c))
+$(FUZZERS): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%.o $(O)/libuvmbed-fuzz.a
+	$(call say,LD,$@)
+	$(Q)clang $(FUZZ) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
