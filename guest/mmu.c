@@ -6,15 +6,18 @@
 
 #define CR4_PGE (UINT64_C(1) << 7)
 
-/* Clearing CR4.PGE drops all translations, global ones and paging-structure caches included. */
+/*
+ * Any change of CR4.PGE drops all translations, global ones and paging-structure caches included. Both
+ * stores change it whatever it was, also in an interrupt between the two stores of the interrupted code.
+ */
 void
 tlb_flush_full(void)
 {
 	uint64_t begin __unused_arg = event_ticket(), cr4;
 
 	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
-	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4 & ~CR4_PGE) : "memory");
-	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4 | CR4_PGE) : "memory");
+	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4 ^ CR4_PGE) : "memory");
+	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4) : "memory");
 	COUNT(tlb_full, 1);
 	EVENT(TLB_FULL, 0, begin, 0);
 }

@@ -25,6 +25,7 @@ pmap_bootstrap(const struct bed_bootinfo *bi)
 	pm->pm_poolend = bi->ptpool_end;
 	mtx_init(&pm->pm_mtx, IPL_VM);
 	pmap_flush_threshold = bi->flush_threshold ? bi->flush_threshold : PMAP_FLUSH_THRESHOLD;
+	pmap_shootdown_init(bi->ncpu);
 	direct_end = (vaddr_t)PMAP_DIRECT_MAP(bi->direct_end);
 }
 
@@ -183,10 +184,24 @@ pmap_growkernel(vaddr_t va)
 }
 
 void
-pmap_inval_flush(struct pmap_inval *iv)
+pmap_inval_here(const struct pmap_inval *iv)
 {
+	if (pmap_inval_is_all(iv)) {
+		tlb_flush_full();
+		return;
+	}
 	for (unsigned i = 0; i < iv->nrun; i++)
 		tlb_invlpg_range(iv->run[i].va, iv->run[i].n);
+}
+
+/* Alone, this CPU does its part at once; for others one round must do, and says "everything". */
+void
+pmap_inval_spill(struct pmap_inval *iv)
+{
+	if (pmap_smp)
+		iv->all = true;
+	else
+		pmap_inval_here(iv);
 	iv->nrun = 0;
 }
 

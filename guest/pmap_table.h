@@ -30,14 +30,16 @@ pmap_leaf(vaddr_t va)
 bool pmap_make_tables(vaddr_t va);
 
 /*
- * Runs of pages whose entries were cleared or narrowed and whose translations must go. pmap_inval_add()
- * after the stores, pmap_inval_done() before anyone may rely on them.
+ * Runs of pages whose entries were cleared or narrowed and whose translations must go, on every CPU.
+ * pmap_inval_add() after the stores, pmap_inval_done() before anyone may rely on them: however many pages
+ * there are, the other CPUs are interrupted once.
  */
 #define PMAP_INVAL_RUNS 16
 
 struct pmap_inval {
 	uint64_t pages; /* added so far */
 	unsigned nrun;
+	bool all; /* there were more runs than fit: drop everything */
 	struct {
 		vaddr_t va;
 		uint64_t n;
@@ -49,18 +51,28 @@ pmap_inval_init(struct pmap_inval *iv)
 {
 	iv->pages = 0;
 	iv->nrun = 0;
+	iv->all = false;
 }
 
-void pmap_inval_flush(struct pmap_inval *);
+/* Too much to go page by page? */
+static inline bool
+pmap_inval_is_all(const struct pmap_inval *iv)
+{
+	return iv->all || iv->pages > pmap_flush_threshold;
+}
+
+void pmap_inval_spill(struct pmap_inval *);      /* make room for a run */
+void pmap_inval_here(const struct pmap_inval *); /* invalidate, on this CPU */
+void pmap_shootdown(const struct pmap_inval *);  /* ... and on all others */
 
 static inline void
 pmap_inval_add(struct pmap_inval *iv, vaddr_t va, uint64_t n)
 {
 	iv->pages += n;
-	if (iv->pages > pmap_flush_threshold)
+	if (pmap_inval_is_all(iv))
 		return;
 	if (unlikely(iv->nrun == PMAP_INVAL_RUNS))
-		pmap_inval_flush(iv);
+		pmap_inval_spill(iv);
 	iv->run[iv->nrun].va = va;
 	iv->run[iv->nrun++].n = n;
 }
@@ -68,10 +80,15 @@ pmap_inval_add(struct pmap_inval *iv, vaddr_t va, uint64_t n)
 static inline void
 pmap_inval_done(struct pmap_inval *iv)
 {
-	if (iv->pages > pmap_flush_threshold)
-		tlb_flush_full();
-	else if (iv->pages > 0)
-		pmap_inval_flush(iv);
+	if (iv->pages == 0)
+		return;
+	if (unlikely(pmap_smp))
+		pmap_shootdown(iv);
+	else
+		pmap_inval_here(iv);
 }
+
+/* By pmap_bootstrap(): this CPU is on, of so many. */
+void pmap_shootdown_init(unsigned ncpu);
 
 #endif
