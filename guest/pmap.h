@@ -19,6 +19,7 @@
 #ifndef PMAP_H
 #define PMAP_H
 
+#include <machine/coldcall.h>
 #include <machine/lock.h>
 #include <machine/mmu.h>
 #include <machine/param.h>
@@ -240,14 +241,14 @@ pmap_clear_run(
 extern uint64_t pmap_flush_threshold;
 extern bool pmap_smp; /* more than one CPU is configured; constant once there may be another */
 
-void pmap_shootdown_range(vaddr_t va, uint64_t n);
+__coldcall void pmap_shootdown_range(vaddr_t va, uint64_t n);
 
 /* The translations of n > 0 pages are gone, on every CPU, when this returns. */
 static __always_inline void
 pmap_inval_range(vaddr_t va, uint64_t n)
 {
 	if (unlikely(pmap_smp))
-		pmap_shootdown_range(va, n);
+		COLD_CALL2(pmap_shootdown_range, va, n);
 	else if (n == 1 || likely(n <= pmap_flush_threshold))
 		tlb_invlpg_range(va, n);
 	else

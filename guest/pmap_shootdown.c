@@ -246,7 +246,7 @@ pmap_shootdown(const struct pmap_inval *what)
 	wait_for_all(me, self);
 }
 
-void
+__coldcall void
 pmap_shootdown_range(vaddr_t va, uint64_t n)
 {
 	struct pmap_inval what = { .pages = n, .nrun = 1, .run[0] = { va, n } };
