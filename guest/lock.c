@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The contended half of rwlock(9), and what locks have to say; the rest is inline in <machine/lock.h>.
+ * The contended halves of mutex(9) and rwlock(9); the rest is inline in <machine/lock.h>.
  */
+#include <machine/ipi.h>
 #include <machine/lock.h>
 #include <machine/thread.h>
 
@@ -12,10 +13,15 @@ mtx_init(struct mutex *m, int ipl)
 	m->mtx_wantipl = ipl;
 }
 
-void
-mtx_twice(const struct mutex *m)
+__coldcall void
+mtx_spin(struct mutex *m)
 {
-	panic("mutex %p taken twice by thread %p", (const void *)m, (void *)curthread);
+	unsigned turns = 0;
+
+	if (mtx_owned(m))
+		panic("mutex %p taken twice by thread %p", (const void *)m, (void *)curthread);
+	while (__atomic_load_n(&m->mtx_owner, __ATOMIC_RELAXED) != NULL)
+		spin_wait(&turns);
 }
 
 void

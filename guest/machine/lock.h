@@ -16,6 +16,7 @@
 #define MACHINE_LOCK_H
 
 #include <machine/assert.h>
+#include <machine/coldcall.h>
 #include <machine/cpu.h>
 #include <machine/event.h>
 #include <machine/param.h>
@@ -37,7 +38,8 @@ struct mutex {
 	}
 
 void mtx_init(struct mutex *, int ipl);
-void mtx_twice(const struct mutex *) __noreturn;
+/* Wait until the mutex is free, which it is not, and serve others meanwhile; panic if it is our own. */
+__coldcall void mtx_spin(struct mutex *);
 
 static inline bool
 mtx_owned(const struct mutex *m)
@@ -51,13 +53,8 @@ mtx_enter(struct mutex *m)
 	struct cpu_info *ci = curcpu();
 
 	ci->ci_mutex_level++;
-	/* No call that returns: so callers need not save a register for what hardly ever happens. */
-	while (unlikely(!__sync_bool_compare_and_swap(&m->mtx_owner, NULL, ci->ci_curthread))) {
-		if (m->mtx_owner == ci->ci_curthread)
-			mtx_twice(m);
-		while (m->mtx_owner != NULL)
-			__builtin_ia32_pause();
-	}
+	while (unlikely(!__sync_bool_compare_and_swap(&m->mtx_owner, NULL, ci->ci_curthread)))
+		COLD_CALL(mtx_spin, m);
 	EVENT(LOCK, m, LOCK_MUTEX, 0);
 }
 
