@@ -11,7 +11,7 @@
 
 #ifndef __SSE__
 /* On declaration and definition of the function called; it returns nothing. */
-#define __coldcall __attribute__((__no_caller_saved_registers__, __force_align_arg_pointer__))
+#define __coldcall           __attribute__((__no_caller_saved_registers__, __force_align_arg_pointer__))
 #define COLD_CALL(fn, a)     __asm__ volatile("call " #fn ::"D"(a) : "memory", "cc")
 #define COLD_CALL2(fn, a, b) __asm__ volatile("call " #fn ::"D"(a), "S"(b) : "memory", "cc")
 #else

@@ -33,7 +33,7 @@ tlb_new(const struct tlb_policy *policy, tlb_report_fn *report, void *arg, struc
 	t->report_arg = arg;
 	t->ncpu = 1;
 	t->on = CPU_BIT(0);
-	t->cpu[0].ever = true;
+	t->ever = 1;
 	return t;
 }
 
@@ -115,8 +115,7 @@ setup(struct tlb *t, const struct tlb_event *ev, struct bed_err *err)
 	case TLB_CPUS:
 		t->ncpu = (unsigned)ev->a[0];
 		t->on = t->ncpu == TLB_CPU_MAX ? ~UINT64_C(0) : CPU_BIT(t->ncpu) - 1;
-		for (unsigned cpu = 0; cpu < t->ncpu; cpu++)
-			t->cpu[cpu].ever = true;
+		t->ever = t->on;
 		break;
 	case TLB_RULE:
 		t->policy.rule[ev->a[0]] = (uint8_t)ev->a[1];

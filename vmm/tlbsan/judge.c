@@ -64,14 +64,39 @@ judge_overdue(struct tlb *t, uint32_t i)
 	told(t, i, mask);
 }
 
+bool
+judge_away(struct tlb *t, uint32_t i, uint64_t mask)
+{
+	struct oblig *o = &t->ledger.at[i];
+
+	for (unsigned cpu = 0; cpu < t->ncpu; cpu++) {
+		struct tlb_cpu *c = &t->cpu[cpu];
+		uint64_t *missed = o->global ? &c->missed_global : &c->missed;
+
+		if ((mask & CPU_BIT(cpu)) && *missed < o->ticket)
+			*missed = o->ticket;
+	}
+	o->pending &= ~mask;
+	o->told &= ~mask;
+	if (o->pending == 0) {
+		ledger_drop(&t->ledger, i);
+		return true;
+	}
+	if (o->kind == OBLIG_HARD && (o->pending & ~o->told) == 0)
+		ledger_turn(&t->ledger, i, OBLIG_TOLD);
+	return false;
+}
+
 void
 judge(struct tlb *t, uint32_t i, enum tlb_rule rule, const struct tlb_event *ev)
 {
 	struct oblig *o = &t->ledger.at[i];
-	uint64_t mask = o->pending & ~o->told & t->on;
+	uint64_t mask = o->pending & ~o->told & t->on, away = o->pending & ~o->told & ~t->on;
 	bool again = o->due_rule < TLB_NRULES;
 
-	if (o->kind != OBLIG_HARD || mask == 0 || severity(t, rule) == TLB_SILENT)
+	if (o->kind != OBLIG_HARD || severity(t, rule) == TLB_SILENT)
+		return;
+	if ((away != 0 && judge_away(t, i, away)) || mask == 0)
 		return;
 	if (!again || severity(t, rule) > severity(t, o->due_rule)) {
 		o->due = mask;
@@ -98,8 +123,10 @@ static void
 judge_table(struct tlb *t, uint32_t i, const struct tlb_event *ev)
 {
 	struct oblig *o = &t->ledger.at[i];
-	uint64_t mask = o->pending & t->on;
+	uint64_t mask = o->pending & t->on, away = o->pending & ~t->on;
 
+	if (away != 0 && judge_away(t, i, away))
+		return;
 	if (mask != 0) {
 		struct tlb_finding f = find_about(o, TLB_TABLE_FREED, mask, ev);
 

@@ -17,8 +17,7 @@ struct held_lock {
 };
 
 struct tlb_cpu {
-	bool ever;                        /* was on at some time */
-	uint64_t missed, missed_global;   /* off: ticket of the last store it did not hear of */
+	uint64_t missed, missed_global; /* off: the last store that it did not hear of in time */
 	uint64_t clean, clean_but_global; /* begin of the last full flush, of the last CR3 load */
 	uint64_t sent;                    /* ticket of its last request */
 	bool has_wasted;                  /* an invalidation for nothing, not reported yet: it */
@@ -35,6 +34,7 @@ struct tlb {
 	struct ledger ledger;
 	struct shadow shadow;
 	uint64_t on; /* CPUs that use translations */
+	uint64_t ever; /* CPUs that did at some time: those that may hold some */
 	unsigned ncpu;
 	uint64_t ticket; /* of the last event */
 	bool started;    /* a timed event came */
@@ -69,6 +69,8 @@ void judge_frames(struct tlb *, uint64_t pa, uint64_t n, const struct tlb_event 
 void judge_moved(struct tlb *, uint64_t frame, uint64_t va, const struct tlb_event *);
 void judge_ack(struct tlb *, const struct tlb_event *);
 void judge_overdue(struct tlb *, uint32_t oblig); /* the verdict, now */
+/* A deadline for CPUs of the mask, which are off: they owe a full flush. May drop the record: true. */
+bool judge_away(struct tlb *, uint32_t oblig, uint64_t mask);
 
 /* settle.c: invalidations, CPUs coming and going */
 void settle_invlpg(struct tlb *, const struct tlb_event *);

@@ -162,12 +162,14 @@ settle_all(struct tlb *t, const struct tlb_event *ev, uint64_t begin, bool globa
 	}
 }
 
-/* What is open on it becomes one debt, which a full flush pays. */
+/*
+ * It may still be asked for what was stored before, and do it before or after it is back. Only what has a
+ * deadline meanwhile becomes a debt, which a full flush pays (judge_away()).
+ */
 void
 settle_off(struct tlb *t, const struct tlb_event *ev)
 {
 	uint64_t bit = CPU_BIT(ev->cpu);
-	struct tlb_cpu *c = &t->cpu[ev->cpu];
 
 	for (unsigned list = 0; list < NLISTS; list++) {
 		for (uint32_t i = t->ledger.head[list], next; i != 0; i = next) {
@@ -179,7 +181,7 @@ settle_off(struct tlb *t, const struct tlb_event *ev)
 			if (o->due & bit)
 				judge_overdue(t, i);
 			if (o->kind != OBLIG_OPT && !(o->told & bit))
-				*(o->global ? &c->missed_global : &c->missed) = ev->ticket;
+				continue;
 			o->pending &= ~bit;
 			o->told &= ~bit;
 			if (o->pending == 0)
@@ -195,7 +197,7 @@ settle_on(struct tlb *t, const struct tlb_event *ev)
 	struct tlb_cpu *c = &t->cpu[ev->cpu];
 	uint64_t last = c->missed > c->missed_global ? c->missed : c->missed_global;
 
-	if (c->ever && last != 0) {
+	if (last != 0) {
 		struct tlb_finding f = {
 			.kind = TLB_WOKE,
 			.rule = TLB_RULE_ON,
@@ -210,6 +212,6 @@ settle_on(struct tlb *t, const struct tlb_event *ev)
 		find_emit(t, &f);
 	}
 	c->missed = c->missed_global = 0;
-	c->ever = true;
 	t->on |= CPU_BIT(ev->cpu);
+	t->ever |= CPU_BIT(ev->cpu);
 }

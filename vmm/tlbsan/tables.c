@@ -92,17 +92,9 @@ oblige(struct tlb *t, const struct tlb_event *ev, enum oblig_kind kind, uint64_t
 	o->old = old;
 	o->new = new;
 	o->global = global;
-	o->pending = t->on;
+	o->pending = kind == OBLIG_HARD ? t->ever : t->on;
 	o->told = 0;
-	if (kind == OBLIG_HARD) {
-		t->totals.obligations++;
-		for (unsigned cpu = 0; cpu < t->ncpu; cpu++) {
-			struct tlb_cpu *c = &t->cpu[cpu];
-
-			if (!(t->on & CPU_BIT(cpu)) && c->ever)
-				*(o->global ? &c->missed_global : &c->missed) = ev->ticket;
-		}
-	}
+	t->totals.obligations += kind == OBLIG_HARD;
 	if (o->pending == 0)
 		ledger_drop(&t->ledger, i);
 	return true;
@@ -151,7 +143,7 @@ oblige_table(
 	o->ticket = ev->ticket;
 	o->pc = ev->pc;
 	o->old = old;
-	o->pending = t->on;
+	o->pending = t->ever;
 	return true;
 }
 
