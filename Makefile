@@ -29,6 +29,9 @@ CHECKED := -DBED_CHECKED_BUILD
 FUZZ    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
 TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-frame-pointer -fno-strict-aliasing
+# The twin as a machine: the whole guest kernel but for what is the CPU's.
+MACHINE := $(COMMON) -D_GNU_SOURCE -Iguest/twin/engine -Iguest/twin -Iguest -DBED_TWIN -fPIE \
+           -fno-omit-frame-pointer -fno-strict-aliasing -fno-builtin-printf -fno-delete-null-pointer-checks
 ASGUEST := -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector -fcf-protection=none \
            -fno-delete-null-pointer-checks
 # COV=1, with an O= of its own: lines and branches are counted, the sanitizers are left out (make coverage).
@@ -43,7 +46,11 @@ LIBS    := -lelf -ldw -ljansson -lpthread -lm
 GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
 GUEST_ASM := $(wildcard guest/*.asm)
 TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock.c)
-LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c)
+MACHINE_C := $(wildcard guest/uvm/*.c guest/twin/engine/*.c) $(wildcard guest/pmap*.c guest/thread*.c) \
+             $(filter-out guest/calls_access.c guest/calls_bench.c guest/calls_work.c,$(wildcard guest/calls*.c)) \
+             $(patsubst %,guest/%.c,console event format lock main maps panic stop worker) \
+             $(patsubst %,guest/twin/%.c,fault tlb)
+LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c vmm/twin/*.c)
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
 CMD_ASM   := vmm/cmd/builtin.asm
 UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)
@@ -202,6 +209,10 @@ $(eval $(call rules,guest,$(CC) $(GUEST)))
 $(eval $(call rules,guestck,$(CC) $(GUEST) $(CHECKED),-DBED_CHECKED_BUILD))
 $(eval $(call rules,twin,$(CC) $(TWIN) $(CHECKED) $(SAN)))
 $(eval $(call rules,twinrel,$(CC) $(TWIN) $(ASGUEST)))
+$(eval $(call rules,machine,$(CC) $(MACHINE)))
+$(eval $(call rules,machineck,$(CC) $(MACHINE) $(CHECKED)))
+$(eval $(call rules,machineasan,$(CC) $(MACHINE) $(SAN)))
+$(eval $(call rules,machineckasan,$(CC) $(MACHINE) $(CHECKED) $(SAN)))
 
 link_guest = ld -static -nostdlib -z max-page-size=4096 -z noexecstack --build-id=none -T guest/guest.ld -o $@
 $(O)/guest.elf: $(call obj,guest,$(GUEST_C) $(GUEST_ASM)) guest/guest.ld
@@ -211,10 +222,22 @@ $(O)/guest-checked.elf: $(call obj,guestck,$(GUEST_C) $(GUEST_ASM)) guest/guest.
 	$(call say,LD,$@)
 	$(Q)$(link_guest) $(filter %.o,$^)
 
-$(O)/libuvmbed.a: $(call obj,host,$(LIB_C))
+# One object a flavour, of whose names only the machine itself is seen outside.
+define machine # kind, flavour
+$(O)/$(1)/twin.o: $(call obj,$(1),$(MACHINE_C)) guest/twin/engine/link.ld
+	$$(call say,LD,$$@)
+	$$(Q)ld -r -o $$@.all -T guest/twin/engine/link.ld $$(filter %.o,$$^)
+	$$(Q)objcopy --keep-global-symbol=twin_machine_$(2) $$@.all $$@ && rm $$@.all
+endef
+$(eval $(call machine,machine,release))
+$(eval $(call machine,machineck,checked))
+$(eval $(call machine,machineasan,release))
+$(eval $(call machine,machineckasan,checked))
+
+$(O)/libuvmbed.a: $(call obj,host,$(LIB_C)) $(O)/machine/twin.o $(O)/machineck/twin.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@; ar rcsD $@ $^
-$(O)/libuvmbed-asan.a: $(call obj,asan,$(LIB_C))
+$(O)/libuvmbed-asan.a: $(call obj,asan,$(LIB_C)) $(O)/machineasan/twin.o $(O)/machineckasan/twin.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@; ar rcsD $@ $^
 $(O)/host/vmm/cmd/builtin.o: tests/corpus/first-light.trace

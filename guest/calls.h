@@ -15,7 +15,14 @@
 /* arg has as many values as the row says; *result2 is 0 before the call. */
 typedef uint64_t call_fn(const uint64_t *arg, uint64_t *result2);
 
-#define BED_ROW(id, name, ...) call_fn call_##name;
+/* In the twin a call whose file is not built for it is one that does not exist. */
+#ifdef BED_TWIN
+#define CALL_MAYBE __attribute__((__weak__))
+#else
+#define CALL_MAYBE
+#endif
+
+#define BED_ROW(id, name, ...) CALL_MAYBE call_fn call_##name;
 #include "shared/calls_rows.h"
 #undef BED_ROW
 

@@ -7,10 +7,6 @@
 #include "guest/mmu.h"
 #include "guest/stack.h"
 
-#define STACK_STRIDE (PAGE_SIZE + THREAD_STACK_SIZE)
-#define IST_STACKS   3 /* double fault, NMI, machine check: guest/vector.inc */
-#define IST_STRIDE   (2 * PAGE_SIZE)
-
 /* What the interrupt stack table of descriptor.asm and the first instruction of entry.asm use. */
 extern uint8_t ist_stacks[IST_STACKS][IST_STRIDE];
 extern void *const boot_stack_top;

@@ -8,6 +8,11 @@
 
 #include <machine/context.h>
 
+/* thread_stacks[THREAD_MAX] and ist_stacks[IST_STACKS]; the lowest page of each is its guard. */
+#define STACK_STRIDE (PAGE_SIZE + THREAD_STACK_SIZE)
+#define IST_STACKS   3 /* double fault, NMI, machine check: guest/vector.inc */
+#define IST_STRIDE   (2 * PAGE_SIZE)
+
 /* Unmap the guard pages. Once, at boot, before anything has been mapped or unmapped. */
 void stack_guard(void);
 

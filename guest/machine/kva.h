@@ -30,4 +30,20 @@ kva_zero(vaddr_t va, vsize_t len)
 	__asm__ volatile("rep stosq" : "+D"(va), "+c"(words) : "a"(0) : "memory");
 }
 
+/*
+ * An address of the direct map as the host names it, from and to one the kernel uses. The same here; the
+ * twin's direct map is elsewhere.
+ */
+static inline vaddr_t
+kva_from_host(uint64_t va)
+{
+	return va;
+}
+
+static inline uint64_t
+kva_to_host(vaddr_t va)
+{
+	return va;
+}
+
 #endif

@@ -12,7 +12,7 @@
 int
 twin_fault(vaddr_t va, uint64_t err)
 {
-	vm_prot_t type = err & PF_W ? PROT_WRITE : PROT_READ;
+	vm_prot_t type = err & PF_W ? PROT_WRITE : err & PF_I ? PROT_EXEC : PROT_READ;
 	int error;
 
 	if (kernel_map == NULL || va < VM_MIN_KERNEL_ADDRESS || cpu_cannot_sleep())

@@ -12,6 +12,9 @@
 void twin_tlb_init(void *zeroed);
 /* Translations that hardware might still use though the tables say otherwise. */
 uint64_t twin_tlb_stale(void);
+/* It grows with every full flush. Nothing from before `age`, which must be larger, is kept. */
+uint64_t twin_tlb_age(void);
+void twin_tlb_renew(uint64_t age);
 
 /* The tables the VMM makes: image, direct map, top of kernel_map. Sets root and ptpool_next. */
 struct bed_bootinfo;

@@ -16,8 +16,12 @@
 #include <string.h>
 
 #include "guest/pmap.h"
+#include "guest/twin/info.h"
 #include "guest/twin/priv.h"
-#include "guest/twin/twin.h"
+
+#ifndef TWIN_WROTE
+#define TWIN_WROTE(pa) ((void)0) /* nobody asks which pages have changed */
+#endif
 
 #ifdef BED_CHECKED_BUILD
 
@@ -27,6 +31,19 @@ struct left {
 };
 static struct left *shadow; /* of the pool, entry by entry */
 static uint64_t epoch, nleft;
+
+uint64_t
+twin_tlb_age(void)
+{
+	return epoch;
+}
+
+void
+twin_tlb_renew(uint64_t age)
+{
+	epoch = age;
+	nleft = 0;
+}
 
 /* Bits whose change makes a kept translation differ from a fresh one. A and D: only their loss. */
 #define MATTERS (PTE_P | PTE_W | PTE_U | PTE_PWT | PTE_PCD | PTE_PAT | PTE_G | PTE_NX | PTE_FRAME)
@@ -135,6 +152,17 @@ twin_tlb_stale(void)
 	return 0;
 }
 
+uint64_t
+twin_tlb_age(void)
+{
+	return 0;
+}
+
+void
+twin_tlb_renew(uint64_t age __unused_arg)
+{
+}
+
 static pt_entry_t
 seen(const pt_entry_t *entry, bool write __unused_arg, bool *stale)
 {
@@ -190,13 +218,19 @@ reach(vaddr_t va, bool write, uint64_t *err)
 {
 	paddr_t pa;
 
-	if (in_direct_map(va))
+	if (in_direct_map(va)) {
+		if (write)
+			TWIN_WROTE(PMAP_DIRECT_UNMAP(va));
 		return (uint64_t *)va;
+	}
 	for (int tries = 0; tries < 8; tries++) {
 		uint64_t code = translate(va, write, &pa);
 
-		if (code == 0)
+		if (code == 0) {
+			if (write)
+				TWIN_WROTE(pa);
 			return PMAP_DIRECT_MAP(pa);
+		}
 		*err = code - 1;
 		if (twin_fault(va, *err) != 0)
 			return NULL;
@@ -238,6 +272,12 @@ kva_zero(vaddr_t va, vsize_t len)
 		va += here;
 		len -= here;
 	}
+}
+
+uint8_t *
+twin_reach(vaddr_t va, bool write, uint64_t *err)
+{
+	return (uint8_t *)reach(va, write, err);
 }
 
 int

@@ -18,6 +18,7 @@
 #include <setjmp.h>
 
 #include "guest/thread.h"
+#include "guest/twin/info.h"
 #include "shared/bootinfo.h"
 
 struct twin_config {
@@ -40,18 +41,11 @@ void twin_boot_info(const struct bed_bootinfo *, uint32_t flags);
 /* Only up to pmap_bootstrap(), with 64 MiB: the caller loads memory segments of its own. */
 void twin_reset(void);
 
-extern struct bed_bootinfo twin_info;
-extern uint64_t twin_ram_end; /* one past the highest physical address */
-
 static inline const struct bed_counters *
 twin_count(void)
 {
 	return curcpu()->ci_count;
 }
-
-/* An access that may fail: 0, or EFAULT with the page fault's error code in *err. */
-int twin_load(vaddr_t, uint64_t *value, uint64_t *err);
-int twin_store(vaddr_t, uint64_t value, uint64_t *err);
 
 /*
  * Run fn(arg) on a kernel thread and everything that becomes runnable, until nothing is. True: fn has

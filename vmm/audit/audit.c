@@ -55,7 +55,9 @@ audit_source(const struct bed *bed)
 {
 	struct audit_source src = { .view = bed_view(bed),
 		.boot = bed_bootinfo(bed),
-		.flavour = bed_config(bed)->flavour };
+		.flavour = bed_config(bed)->flavour,
+		.pointers = bed_pointers(bed),
+		.image_stacks = bed_config(bed)->engine == BED_ENGINE_KVM };
 
 	src.has_regs = bed_regs(bed, &src.regs);
 	return src;

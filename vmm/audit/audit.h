@@ -42,8 +42,10 @@ struct audit_source {
 	struct view view;
 	const struct bed_bootinfo *boot; /* as the host made it, not as guest memory has it */
 	enum bed_flavour flavour;
+	struct bed_pointers pointers;
 	bool has_regs;
 	struct hv_regs regs;
+	bool image_stacks; /* threads run on stacks of the image */
 };
 struct audit_source audit_source(const struct bed *);
 

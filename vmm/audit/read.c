@@ -13,13 +13,7 @@ audit_ptr(const struct audit_input *in, uint64_t va, uint64_t len, uint64_t alig
 {
 	uint64_t pa;
 
-	if ((va & (align - 1)) != 0)
-		return NULL;
-	if (va >= BED_IMAGE_BASE)
-		pa = va - BED_IMAGE_BASE;
-	else if (va >= BED_DIRECT_BASE)
-		pa = va - BED_DIRECT_BASE;
-	else
+	if ((va & (align - 1)) != 0 || !bed_pointer_pa(&in->src->pointers, va, &pa))
 		return NULL;
 	/* The page before the boot information is never used, and no RAM is at its physical address 0. */
 	return pa < BED_BOOTINFO_PA ? NULL : view_ptr(&in->src->view, GPA(pa), len);

@@ -96,18 +96,19 @@ static bool
 count_entry(struct audit_input *in, uint64_t va, uint64_t *statics, uint64_t *pages)
 {
 	const struct vm_map_entry *e = AUDIT_AT(in, struct vm_map_entry, va);
-	uint64_t frame;
+	uint64_t frame, pa;
 	const struct vm_page *pg;
 
-	if (e == NULL)
+	if (e == NULL || !bed_pointer_pa(&in->src->pointers, va, &pa))
 		return audit_finding(in, "a map entry is at %#lx", va);
 	if (e->flags & UVM_MAP_STATIC) {
 		++*statics;
-		return (va >= in->sym->data_start && va < in->sym->image_end) ||
+		return (pa >= in->sym->data_start - BED_IMAGE_BASE &&
+			   pa < in->sym->image_end - BED_IMAGE_BASE) ||
 		       audit_finding(in, "entry %#lx is marked static", va);
 	}
-	frame = (va - BED_DIRECT_BASE) >> BED_PAGE_SHIFT;
-	pg = va < BED_IMAGE_BASE ? audit_page(in, frame) : NULL;
+	frame = pa >> BED_PAGE_SHIFT;
+	pg = audit_page(in, frame);
 	if (pg == NULL || audit_page_free(pg) || pg->uobject != NULL)
 		return audit_finding(in, "entry %#lx lies in no page of entries", va);
 	*pages += audit_mark(in, frame);

@@ -54,6 +54,8 @@ audit_stacks(struct audit_input *in)
 	const struct thread *td = pool(in);
 	const struct cpu_info *ci = AUDIT_AT(in, struct cpu_info, in->sym->cpu0);
 
+	if (!in->src->image_stacks)
+		return true;
 	for (unsigned i = 0; i < THREAD_MAX && td != NULL && ci != NULL; i++, td++) {
 		uint64_t low = in->sym->thread_stacks + i * (BED_PAGE_SIZE + THREAD_STACK_SIZE) +
 		               BED_PAGE_SIZE;

@@ -56,20 +56,34 @@ fill_bootinfo(struct bed *bed, const struct hv_features *feat, uint64_t root)
 	memcpy(memory_at(&bed->mem, BED_BOOTINFO_PA), b, sizeof(*b));
 }
 
-/* Everything up to the first instruction. */
+/* Memory with the image and the first tables in it. */
 static bool
-build(struct bed *bed, struct bed_err *err)
+build_memory(struct bed *bed, const struct hv_features *feat, uint64_t *root, struct bed_err *err)
+{
+	if (!open_image(bed, err) ||
+	    !memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err) ||
+	    !memory_plan(&bed->mem, &bed->cfg, &bed->image, &bed->info, err))
+		return false;
+	memory_load(&bed->mem, &bed->image);
+	if (!tables_build(&bed->mem, &bed->image, feat, root, err))
+		return false;
+	fill_bootinfo(bed, feat, *root);
+	bed->share = memory_at(&bed->mem, BED_SHARE_PA);
+	memory_segs(&bed->mem, bed->seg);
+	bed->maxphyaddr = feat->maxphyaddr;
+	bed->nx = feat->nx;
+	bed->pages_1g = feat->pages_1g;
+	return true;
+}
+
+static bool
+build_kvm(struct bed *bed, struct bed_err *err)
 {
 	const struct hv_features *feat = hv_features(err);
 	struct hv_start start;
 	uint64_t root;
 
-	if (feat == NULL || !open_image(bed, err) ||
-	    !memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err) ||
-	    !memory_plan(&bed->mem, &bed->cfg, &bed->image, &bed->info, err))
-		return false;
-	memory_load(&bed->mem, &bed->image);
-	if (!tables_build(&bed->mem, &bed->image, feat, &root, err))
+	if (feat == NULL || !build_memory(bed, feat, &root, err))
 		return false;
 	bed->vm = hv_vm_create(err);
 	if (bed->vm == NULL || !memory_attach(&bed->mem, bed->vm, err))
@@ -77,12 +91,6 @@ build(struct bed *bed, struct bed_err *err)
 	bed->cpu = hv_cpu_create(bed->vm, 0, err);
 	if (bed->cpu == NULL)
 		return false;
-	fill_bootinfo(bed, feat, root);
-	bed->share = memory_at(&bed->mem, BED_SHARE_PA);
-	memory_segs(&bed->mem, bed->seg);
-	bed->maxphyaddr = feat->maxphyaddr;
-	bed->nx = feat->nx;
-	bed->pages_1g = feat->pages_1g;
 	start = (struct hv_start){ .root = root,
 		.rip = bed->image.entry,
 		.rdi = BED_BOOTINFO_PA,
@@ -92,11 +100,30 @@ build(struct bed *bed, struct bed_err *err)
 	return true;
 }
 
+static bool
+build_twin(struct bed *bed, struct bed_err *err)
+{
+	uint64_t root;
+
+	if (!build_memory(bed, &twin_features, &root, err))
+		return false;
+	bed->twin = twin_create(
+	    bed->cfg.flavour, &bed->mem, &bed->image, &bed->info, &bed->vm, &bed->cpu, err);
+	return bed->twin != NULL;
+}
+
+/* Everything up to the first instruction. */
+static bool
+build(struct bed *bed, struct bed_err *err)
+{
+	return bed->cfg.engine == BED_ENGINE_TWIN ? build_twin(bed, err) : build_kvm(bed, err);
+}
+
 /* KVM has the counter everywhere, but where the CPU runs the guest it sees few of its instructions. */
 static bool
-engine_counts_insns(void)
+engine_counts_insns(const struct bed *bed)
 {
-	const struct engine *e = engine_get(NULL);
+	const struct engine *e = bed_engine(bed);
 
 	return e != NULL && e->counts_insns;
 }
@@ -108,7 +135,7 @@ boot(struct bed *bed, uint64_t begin, struct bed_err *err)
 
 	if (!build(bed, err))
 		return false;
-	bed->stepping = count && !engine_counts_insns();
+	bed->stepping = count && !engine_counts_insns(bed);
 	if (bed->stepping && !hv_cpu_step(bed->cpu, true, err))
 		return false;
 	bed->booting = true;
@@ -153,6 +180,7 @@ bed_destroy(struct bed *bed)
 	if (bed == NULL)
 		return;
 	hv_vm_destroy(bed->vm);
+	twin_destroy(bed->twin);
 	memory_destroy(&bed->mem);
 	image_close(&bed->image);
 	free(bed->path);
@@ -211,6 +239,41 @@ bed_image_path(const struct bed *bed)
 	return bed->path;
 }
 
+const struct engine *
+bed_engine(const struct bed *bed)
+{
+	return bed->twin != NULL ? engine_twin() : engine_get(NULL);
+}
+
+struct bed_pointers
+bed_pointers(const struct bed *bed)
+{
+	struct bed_pointers p = { .direct = BED_DIRECT_BASE,
+		.direct_bytes = BED_DIRECT_MAX,
+		.data = BED_IMAGE_BASE,
+		.data_bytes = -BED_IMAGE_BASE };
+
+	if (bed->twin != NULL) {
+		struct twin_data d = twin_data(bed->twin);
+
+		p = (struct bed_pointers){ (uint64_t)bed->mem.base, bed->mem.bytes, d.start,
+			d.end - d.start, d.pa };
+	}
+	return p;
+}
+
+/* The guest records the low half of the distance to the image's base. */
+uint64_t
+bed_event_pc(const struct bed *bed, uint32_t pc)
+{
+	uint64_t text;
+
+	if (bed->twin == NULL)
+		return BED_IMAGE_BASE + pc;
+	text = twin_data(bed->twin).text;
+	return text + (uint32_t)(pc - (uint32_t)(text - BED_IMAGE_BASE));
+}
+
 struct bed_counters
 bed_counters(const struct bed *bed, unsigned cpu)
 {
@@ -224,7 +287,7 @@ bed_stats(struct bed *bed)
 {
 	struct bed_stats s = { .exits = hv_cpu_exits(bed->cpu) };
 
-	if (engine_counts_insns()) {
+	if (engine_counts_insns(bed)) {
 		s.has_insns = hv_cpu_stat(bed->cpu, "insn_emulation", &s.insns);
 		s.has_invlpg = hv_cpu_stat(bed->cpu, "invlpg", &s.invlpg);
 	}

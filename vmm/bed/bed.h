@@ -34,7 +34,14 @@ struct bed;
  */
 typedef void bed_event_fn(void *arg, const struct bed_event *, unsigned n);
 
+/* What runs the guest. */
+enum bed_engine_kind {
+	BED_ENGINE_KVM = 0,
+	BED_ENGINE_TWIN, /* this process: guest/twin/engine.h; one CPU, up to 3 GiB, one bed of a flavour */
+};
+
 struct bed_config {
+	enum bed_engine_kind engine;
 	uint64_t ram; /* bytes, a multiple of 2 MiB, BED_RAM_MIN..BED_RAM_MAX */
 	unsigned ncpu;
 	uint64_t kva_size;        /* bytes of kernel_map, a multiple of 2 MiB, up to BED_KVA_MAX */
@@ -68,6 +75,33 @@ bool bed_translate(struct bed *, gva_t, gpa_t *);
 const struct bed_config *bed_config(const struct bed *);
 const struct bed_bootinfo *bed_bootinfo(const struct bed *); /* as the guest was given it */
 const char *bed_image_path(const struct bed *);
+struct engine;
+const struct engine *bed_engine(const struct bed *); /* NULL: not known */
+
+/*
+ * What the guest kernel's own pointers are: addresses of its direct map, [direct, + direct_bytes), which is
+ * physical memory from 0 on, and addresses of its data, [data, + data_bytes), from data_pa on. In the twin
+ * they are host addresses, and neither is in its page tables.
+ */
+struct bed_pointers {
+	uint64_t direct, direct_bytes;
+	uint64_t data, data_bytes, data_pa;
+};
+struct bed_pointers bed_pointers(const struct bed *);
+/* The physical address behind such a pointer; false: it is neither. */
+static inline bool
+bed_pointer_pa(const struct bed_pointers *p, uint64_t va, uint64_t *pa)
+{
+	if (va - p->data < p->data_bytes)
+		*pa = va - p->data + p->data_pa;
+	else if (va - p->direct < p->direct_bytes)
+		*pa = va - p->direct;
+	else
+		return false;
+	return true;
+}
+/* The code address that an event record's `pc` means. */
+uint64_t bed_event_pc(const struct bed *, uint32_t pc);
 
 /* The guest's own work counters of a vCPU, copied. */
 struct bed_counters bed_counters(const struct bed *, unsigned cpu);

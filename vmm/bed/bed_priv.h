@@ -9,6 +9,7 @@
 #include "vmm/bed/image.h"
 #include "vmm/bed/memory.h"
 #include "vmm/kvm/hv.h"
+#include "vmm/twin/twin.h"
 
 #define BED_RECENT 16 /* events kept for a report */
 
@@ -28,6 +29,7 @@ struct bed {
 	struct bed_bootinfo info;
 	struct hv_vm *vm;
 	struct hv_cpu *cpu;
+	struct twin *twin;          /* NULL: KVM's */
 	struct bed_cpushare *share; /* vCPU 0's: hostile */
 	unsigned maxphyaddr;
 	bool nx, pages_1g;

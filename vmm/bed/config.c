@@ -40,6 +40,8 @@ bed_config_check(const struct bed_config *cfg, struct bed_err *err)
 	if (cfg->ncpu != 1)
 		return bed_fail(
 		    err, BED_E_USAGE, "%u CPUs: this version runs guests with one CPU", cfg->ncpu);
+	if (cfg->engine != BED_ENGINE_KVM && cfg->engine != BED_ENGINE_TWIN)
+		return bed_fail(err, BED_E_USAGE, "unknown engine %d", (int)cfg->engine);
 	if (cfg->kva_size < LARGE || cfg->kva_size > BED_KVA_MAX || cfg->kva_size % LARGE != 0)
 		return bed_fail(err, BED_E_USAGE,
 		    "kernel_map of %#" PRIx64

@@ -13,15 +13,26 @@
 bool
 bed_symbol(const struct bed *bed, const char *name, gva_t *addr)
 {
-	return image_symbol(&bed->image, name, &addr->v);
+	/* The twin has data of its own; where the image's parts begin and end is the image's. */
+	return (bed->twin != NULL && twin_symbol(bed->twin, name, &addr->v)) ||
+	       image_symbol(&bed->image, name, &addr->v);
 }
 
 bool
 bed_read(const struct bed *bed, gva_t va, void *buf, size_t len)
 {
+	struct bed_pointers pointers = bed_pointers(bed);
 	struct view view = bed_view(bed);
 	uint8_t *to = buf;
+	uint64_t pa;
 
+	if (bed->twin != NULL && bed_pointer_pa(&pointers, va.v, &pa)) {
+		const void *from = view_ptr(&view, GPA(pa), len);
+
+		if (from != NULL)
+			memcpy(buf, from, len);
+		return from != NULL;
+	}
 	while (len > 0) {
 		size_t part = (size_t)(BED_PAGE_SIZE - (va.v & BED_PAGE_MASK));
 		struct walk walk = view_walk(&view, va);

@@ -32,6 +32,8 @@ read_va(void *arg, uint64_t va, uint64_t *word)
 	struct view view = bed_view(bed);
 	uint8_t byte[8];
 
+	if (bed->twin != NULL && twin_read(bed->twin, va, word))
+		return true;
 	for (unsigned i = 0; i < sizeof(byte); i++) {
 		struct walk w = view_walk(&view, GVA(va + i));
 		const uint8_t *p = walk_mapped(&w) ? view_ptr(&view, w.pa, 1) : NULL;
@@ -122,7 +124,7 @@ section_call(struct autopsy *a)
 static void
 section_origin(struct autopsy *a)
 {
-	const struct engine *e = engine_get(NULL);
+	const struct engine *e = bed_engine(a->bed);
 
 	fprintf(a->out, "  image     %s, %s, build id %s\n  engine    %s%s on %s\n", a->bed->path,
 	    a->bed->cfg.flavour == BED_CHECKED ? "checked" : "release", BED_BUILD_ID,
@@ -217,7 +219,7 @@ section_events(struct autopsy *a)
 			if (events[e->type].arg[k][0] != '\0')
 				fprintf(a->out, " %s %#" PRIx64, events[e->type].arg[k], e->a[k]);
 		fputs("  at ", a->out);
-		symbols_print(a->symbols, a->out, BED_IMAGE_BASE + e->pc);
+		symbols_print(a->symbols, a->out, bed_event_pc(bed, e->pc));
 		fputc('\n', a->out);
 	}
 }
@@ -254,7 +256,7 @@ bed_die(struct bed *bed, enum death how, const struct hv_exit *e, const char *de
 	if (a.out == NULL)
 		return bed_fail(
 		    err, BED_E_GUEST, "the guest died, and there is no memory to say how");
-	a.symbols = symbols_open(&bed->image);
+	a.symbols = bed->twin != NULL ? symbols_open_self() : symbols_open(&bed->image);
 	examine(&a);
 	report_cause(&a);
 	section_call(&a);

@@ -7,8 +7,10 @@
 #include "shared/layout.h"
 
 #include <dwarf.h>
+#include <elf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 
 struct symbols {
 	Dwfl *dwfl;
+	uint64_t lowest; /* no code is below */
 	/* Of the unwinding going on. */
 	const struct bed_frame *frame;
 	symbols_read *read;
@@ -67,20 +70,19 @@ image_fd(const struct image *im)
 	return fd;
 }
 
-struct symbols *
-symbols_open(const struct image *im)
+/* The file becomes the one module, moved by `bias`; takes the descriptor over. */
+static struct symbols *
+open_module(int fd, uint64_t bias, uint64_t lowest)
 {
 	struct symbols *s = calloc(1, sizeof(*s));
-	int fd;
 
-	if (s == NULL)
-		return NULL;
-	fd = image_fd(im);
-	s->dwfl = fd == -1 ? NULL : dwfl_begin(&callbacks);
-	if (s->dwfl != NULL) {
+	if (s != NULL && fd != -1)
+		s->dwfl = dwfl_begin(&callbacks);
+	if (s != NULL && s->dwfl != NULL) {
+		s->lowest = lowest;
 		dwfl_report_begin(s->dwfl);
 		/* Takes the descriptor over unless it fails. */
-		if (dwfl_report_elf(s->dwfl, "guest", "guest", fd, 0, true) != NULL)
+		if (dwfl_report_elf(s->dwfl, "guest", "guest", fd, bias, true) != NULL)
 			fd = -1;
 		if (dwfl_report_end(s->dwfl, NULL, NULL) == 0 && fd == -1)
 			return s;
@@ -89,6 +91,25 @@ symbols_open(const struct image *im)
 		close(fd);
 	symbols_close(s);
 	return NULL;
+}
+
+struct symbols *
+symbols_open(const struct image *im)
+{
+	return open_module(image_fd(im), 0, BED_IMAGE_BASE);
+}
+
+/* The first byte of the program in memory, by the linker. */
+extern const char __ehdr_start[];
+
+struct symbols *
+symbols_open_self(void)
+{
+	uint64_t start = (uint64_t)__ehdr_start;
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)__ehdr_start;
+
+	return open_module(open("/proc/self/exe", O_RDONLY | O_CLOEXEC),
+	    header->e_type == ET_DYN ? start : 0, start);
 }
 
 void
@@ -202,7 +223,7 @@ take_frame(Dwfl_Frame *state, void *arg)
 	Dwarf_Addr pc;
 	bool activation;
 
-	if (!dwfl_frame_pc(state, &pc, &activation) || pc < BED_IMAGE_BASE)
+	if (!dwfl_frame_pc(state, &pc, &activation) || pc < ((struct symbols *)arg)->lowest)
 		return DWARF_CB_ABORT;
 	s->pc[s->n].pc = pc;
 	s->pc[s->n].exact = activation || s->n == 0;

@@ -16,6 +16,8 @@ struct symbols;
 /* From the image as it was mapped when the bed was made, not from what its path holds now. NULL if it
  * cannot be read: everything below takes that and shows bare addresses. */
 struct symbols *symbols_open(const struct image *);
+/* Of this program, for guest code that is part of it. */
+struct symbols *symbols_open_self(void);
 void symbols_close(struct symbols *);
 
 /* "uvm_map+0x1c guest/uvm/uvm_map.c:210" */

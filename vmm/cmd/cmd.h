@@ -41,6 +41,10 @@ extern const struct argp cmd_common_argp;
 /* Sets the defaults and runs argp; argp's own errors end the process with BED_E_USAGE. */
 void cmd_parse(const struct argp *, int argc, char **argv, struct cmd_common *, void *own);
 
+/* The engine the options named, as far as it can be known: NULL, and err says why. */
+struct engine;
+const struct engine *cmd_engine_chosen(struct bed_err *);
+
 /* "64M", "16m", "4096", "2g": a size in bytes with an optional binary unit. */
 bool cmd_parse_size(const char *text, uint64_t *bytes);
 /* An address: hexadecimal with or without 0x, underscores between digits allowed. */

@@ -123,7 +123,7 @@ print_verdict(const struct verdict *v)
 	printf("  mappings   %" PRIu64 " pages compared before and after, %" PRIu64
 	       " changed, each as its call promised\n",
 	    v->totals.pages, v->totals.changed);
-	printf("  KVM        %" PRIu64 " addresses translated by KVM as by the tables\n",
+	printf("  MMU        %" PRIu64 " addresses translated by the engine as by the tables\n",
 	    v->totals.translations);
 	if (v->tlb.events != 0)
 		printf("  TLB        %" PRIu64 " events, %" PRIu64
@@ -141,7 +141,7 @@ print_verdict(const struct verdict *v)
 static void
 print_engine_line(const struct cmd_common *common)
 {
-	const struct engine *e = engine_get(NULL);
+	const struct engine *e = cmd_engine_chosen(NULL);
 
 	if (e != NULL && !common->json)
 		printf("%suvmbed%s %s on engine %s%s (%s), %s guest, %" PRIu64 " MiB\n", cmd_bold(),
@@ -199,7 +199,7 @@ cmd_run(int argc, char **argv)
 	cmd_parse(&argp, argc, argv, &common, NULL);
 	if (!trace_parse(&trace, "first-light", builtin_trace, builtin_trace_len, &err))
 		return cmd_error(&err);
-	if (engine_get(&err) == NULL) {
+	if (cmd_engine_chosen(&err) == NULL) {
 		trace_free(&trace);
 		return cmd_error(&err);
 	}

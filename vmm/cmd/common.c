@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/cmd/cmd.h"
+#include "vmm/kvm/engine.h"
 
 enum {
 	OPT_JSON = 0x100,
@@ -17,6 +18,7 @@ enum {
 	OPT_TIMEOUT,
 	OPT_GUARD,
 	OPT_FLUSH,
+	OPT_ENGINE,
 };
 
 static const struct argp_option options[] = {
@@ -30,6 +32,8 @@ static const struct argp_option options[] = {
 	    "above so many pages an unmap flushes the whole TLB (default: the guest's)", 1 },
 	{ "image", OPT_IMAGE, "FILE", 0, "guest image (default: the one built with this program)",
 	    2 },
+	{ "engine", OPT_ENGINE, "NAME", 0,
+	    "kvm (default), or twin: the guest's sources as code of this process", 2 },
 	{ "release", OPT_RELEASE, NULL, 0, "use the release flavour of the guest", 2 },
 	{ "timeout", OPT_TIMEOUT, "MS", 0,
 	    "limit for boot and for each call (default 10000; 0: none)", 2 },
@@ -81,6 +85,14 @@ parse_common(int key, char *arg, struct argp_state *state)
 	case OPT_IMAGE:
 		c->config.image = arg;
 		return 0;
+	case OPT_ENGINE:
+		if (strcmp(arg, "twin") == 0)
+			c->config.engine = BED_ENGINE_TWIN;
+		else if (strcmp(arg, "kvm") == 0)
+			c->config.engine = BED_ENGINE_KVM;
+		else
+			argp_error(state, "--engine=%s is no engine; there are kvm and twin", arg);
+		return 0;
 	case OPT_RELEASE:
 		c->config.flavour = BED_RELEASE;
 		return 0;
@@ -93,6 +105,14 @@ parse_common(int key, char *arg, struct argp_state *state)
 }
 
 const struct argp cmd_common_argp = { options, parse_common, NULL, NULL, NULL, NULL, NULL };
+
+static enum bed_engine_kind chosen;
+
+const struct engine *
+cmd_engine_chosen(struct bed_err *err)
+{
+	return chosen == BED_ENGINE_TWIN ? engine_twin() : engine_get(err);
+}
 
 /* What a subcommand's own parser finds as its input: its own struct, and ours for the child. */
 struct parse_input {
@@ -134,4 +154,5 @@ cmd_parse(const struct argp *argp, int argc, char **argv, struct cmd_common *com
 	all.children = children;
 	argp_err_exit_status = BED_E_USAGE;
 	argp_parse(&all, argc, argv, 0, NULL, &in);
+	chosen = common->config.engine;
 }

@@ -127,7 +127,7 @@ cmd_print_json(json_t *doc)
 json_t *
 cmd_json_context(void)
 {
-	const struct engine *e = engine_get(NULL);
+	const struct engine *e = cmd_engine_chosen(NULL);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "uvmbed", UVMBED_VERSION, "build_id",
 	    BED_BUILD_ID, "engine", e ? e->name : "none", "host_cpu", e ? e->cpu : "unknown", "tcg",

@@ -136,6 +136,7 @@ static const struct {
 	{ ENGINE_NPT, "npt" },
 	{ ENGINE_SHADOW, "shadow" },
 	{ ENGINE_INTERP, "interp" },
+	{ ENGINE_TWIN, "twin" },
 };
 
 static void
@@ -186,4 +187,20 @@ engine_get(struct bed_err *err)
 	}
 	pthread_mutex_unlock(&lock);
 	return ready ? &engine : NULL;
+}
+
+const struct engine *
+engine_twin(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct engine engine = { .class = ENGINE_TWIN,
+		.name = "twin",
+		.module = "none",
+		.evidence = "the guest's own sources, as code of this process" };
+
+	pthread_mutex_lock(&lock);
+	if (engine.cpu == NULL)
+		host_cpu(&engine);
+	pthread_mutex_unlock(&lock);
+	return &engine;
 }

@@ -16,6 +16,7 @@ enum engine_class {
 	ENGINE_NPT,    /* AMD, nested paging */
 	ENGINE_SHADOW, /* hardware without nested paging */
 	ENGINE_INTERP, /* ring 0 is interpreted */
+	ENGINE_TWIN,   /* no KVM: the guest's sources as code of this process */
 };
 
 struct engine {
@@ -32,5 +33,8 @@ struct engine {
 
 /* Found out on first use (a few milliseconds), then cached. NULL: no usable KVM, err says why. */
 const struct engine *engine_get(struct bed_err *);
+
+/* The one that needs no KVM. */
+const struct engine *engine_twin(void);
 
 #endif

@@ -60,6 +60,23 @@ bool hv_cpuid_row(unsigned index, struct hv_cpuid_bit *, struct bed_err *);
 
 struct hv_vm;
 struct hv_cpu;
+struct hv_regs;
+struct hv_exit;
+
+/*
+ * A CPU that KVM does not run: code of this process that behaves like a guest. It has memory of its own
+ * choice, no slots, no statistics and no single steps; everything else below works on it.
+ */
+struct hv_soft {
+	/* As hv_cpu_run(). */
+	bool (*run)(void *arg, unsigned timeout_ms, struct hv_exit *, struct bed_err *);
+	void (*regs)(void *arg, struct hv_regs *);
+	bool (*translate)(void *arg, gva_t va, gpa_t *pa);
+	uint64_t root;
+	void *arg;
+};
+/* A machine of one such CPU; `soft` must outlive it. */
+struct hv_vm *hv_vm_soft(const struct hv_soft *, struct hv_cpu **, struct bed_err *);
 
 /* A machine with in-kernel local APICs and no other device. */
 struct hv_vm *hv_vm_create(struct bed_err *);

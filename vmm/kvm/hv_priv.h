@@ -35,6 +35,7 @@ struct hv_vm {
 
 struct hv_cpu {
 	struct hv_vm *vm;
+	const struct hv_soft *soft; /* NULL: KVM's, and what follows is valid */
 	int fd;
 	unsigned id;
 	struct kvm_run *run;

@@ -69,7 +69,7 @@ get(struct table *t, struct hv_stats *s, int owner, const char *name, uint64_t *
 bool
 hv_cpu_stat(struct hv_cpu *cpu, const char *name, uint64_t *value)
 {
-	return get(&cpu_table, &cpu->stats, cpu->fd, name, value);
+	return cpu->soft == NULL && get(&cpu_table, &cpu->stats, cpu->fd, name, value);
 }
 
 bool

@@ -104,6 +104,10 @@ hv_cpu_start64(struct hv_cpu *cpu, const struct hv_start *s)
 void
 hv_cpu_regs(struct hv_cpu *cpu, struct hv_regs *out)
 {
+	if (cpu->soft != NULL) {
+		cpu->soft->regs(cpu->soft->arg, out);
+		return;
+	}
 	COPY_GPRS(out, &cpu->run->s.regs.regs);
 	COPY_CRS(out, &cpu->run->s.regs.sregs);
 }
@@ -111,7 +115,7 @@ hv_cpu_regs(struct hv_cpu *cpu, struct hv_regs *out)
 uint64_t
 hv_cpu_root(const struct hv_cpu *cpu)
 {
-	return cpu->run->s.regs.sregs.cr3;
+	return cpu->soft != NULL ? cpu->soft->root : cpu->run->s.regs.sregs.cr3;
 }
 
 /* The second half of an I/O exit is done by the next KVM_RUN: do it now, without running the guest. */
@@ -186,6 +190,10 @@ hv_cpu_run(struct hv_cpu *cpu, unsigned timeout_ms, struct hv_exit *e, struct be
 {
 	int r, error;
 
+	if (cpu->soft != NULL) {
+		cpu->exits++;
+		return cpu->soft->run(cpu->soft->arg, timeout_ms, e, err);
+	}
 	if (cpu->stepping && !step_again(cpu, err))
 		return false;
 	if (!watchdog_begin(timeout_ms, &cpu->run->immediate_exit, err))
@@ -224,6 +232,8 @@ hv_cpu_exits(const struct hv_cpu *cpu)
 bool
 hv_cpu_step(struct hv_cpu *cpu, bool on, struct bed_err *err)
 {
+	if (cpu->soft != NULL)
+		return bed_fail(err, BED_E_USAGE, "this engine has no single steps");
 	cpu->stepping = on;
 	return set_stepping(cpu, err);
 }
@@ -233,6 +243,8 @@ hv_cpu_translate(struct hv_cpu *cpu, gva_t va, gpa_t *pa)
 {
 	struct kvm_translation t = { .linear_address = va.v };
 
+	if (cpu->soft != NULL)
+		return cpu->soft->translate(cpu->soft->arg, va, pa);
 	if (hv_ioctl(cpu->fd, KVM_TRANSLATE, &t) != 0 || !t.valid)
 		return false;
 	*pa = GPA(t.physical_address);

@@ -31,6 +31,7 @@ struct guard {
 	volatile uint64_t deadline; /* NEVER: no run is on */
 	volatile uint64_t expires;  /* of the timer, if armed */
 	volatile uint8_t *volatile kick;
+	watchdog_fn *on_end;
 	timer_t timer;
 };
 
@@ -59,18 +60,20 @@ arm(struct guard *g, uint64_t when)
 }
 
 static void
-on_signal(int sig)
+on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct guard *g = &guard;
 	int saved = errno;
 	uint64_t deadline = g->deadline;
 
-	(void)sig;
+	(void)sig, (void)info;
 	g->armed = false;
 	if (deadline != NEVER) {
 		if (now_ns() >= deadline) {
 			g->fired = true;
 			*g->kick = 1;
+			if (g->on_end != NULL)
+				g->on_end(context);
 		} else {
 			arm(g, deadline);
 		}
@@ -104,7 +107,7 @@ signal_number(void)
 static void
 setup(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
 
 	sigemptyset(&sa.sa_mask);
 	if (sigaction(signal_number(), &sa, NULL) != 0)
@@ -159,6 +162,12 @@ watchdog_begin(unsigned timeout_ms, volatile uint8_t *kick, struct bed_err *err)
 	if ((!g->armed || g->expires > g->deadline) && arm(g, g->deadline) != 0)
 		return bed_fail(err, BED_E_INTERNAL, "watchdog timer: %s", strerror(errno));
 	return true;
+}
+
+void
+watchdog_on_end(watchdog_fn *fn)
+{
+	guard.on_end = fn;
 }
 
 bool

@@ -93,7 +93,7 @@ convert(struct tlbsan *s, const struct bed_event *e)
 	const struct conversion *c;
 	struct tlb_event ev = { .ticket = e->ticket + 1,
 		.cpu = e->cpu,
-		.pc = e->pc != 0 ? BED_IMAGE_BASE + e->pc : 0 };
+		.pc = e->pc != 0 ? bed_event_pc(s->bed, e->pc) : 0 };
 	size_t nargs;
 
 	if (e->type >= sizeof(conversions) / sizeof(conversions[0]) || !conversions[e->type].used)

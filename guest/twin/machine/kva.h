@@ -13,4 +13,8 @@ uint64_t kva_read(vaddr_t va);
 void kva_write(vaddr_t va, uint64_t value);
 void kva_zero(vaddr_t va, vsize_t len);
 
+/* Between the address a guest's direct map would have and the host's. */
+vaddr_t kva_from_host(uint64_t va);
+uint64_t kva_to_host(vaddr_t va);
+
 #endif
