@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "vmm/check/hash.h"
 #include "vmm/trace/trace.h"
 
 #define TRANSLATIONS 4 /* addresses of one operation put to KVM, at most */
@@ -28,6 +29,7 @@ struct check {
 	unsigned now;
 	struct snap_diff diff;
 	struct check_totals totals;
+	struct call_hash hash;
 };
 
 static uint64_t
@@ -51,7 +53,10 @@ check_new(struct bed *bed, struct bed_err *err)
 	}
 	c->bed = bed;
 	c->audit = audit_new(bed, err);
-	if (c->audit == NULL || !snapshot_take(&c->snap[0], &view, NULL, err) ||
+	if (!call_hash_init(&c->hash, bed))
+		bed_fail(err, BED_E_HOST, "out of memory for the checker");
+	if (c->audit == NULL || c->hash.number == NULL ||
+	    !snapshot_take(&c->snap[0], &view, NULL, err) ||
 	    !check_audit(c->audit, bed, &c->snap[0], err)) {
 		check_free(c);
 		return NULL;
@@ -68,6 +73,7 @@ check_free(struct check *c)
 	snapshot_free(&c->snap[1]);
 	snap_diff_free(&c->diff);
 	audit_free(c->audit);
+	call_hash_free(&c->hash);
 	free(c);
 }
 
@@ -75,6 +81,12 @@ const struct snapshot *
 check_snapshot(const struct check *c)
 {
 	return &c->snap[c->now];
+}
+
+uint64_t
+check_hash(const struct check *c)
+{
+	return c->hash.value;
 }
 
 struct check_totals
@@ -232,6 +244,7 @@ wake_sleepers(struct check *c, struct call_effect *e, struct bed_err *err)
 			return false;
 		if (s->result->state != BED_STATE_DONE)
 			continue;
+		call_hash_result(&c->hash, c->bed, s->id, s->result);
 		if (!call_effect(e, c->bed, &c->snap[c->now], s->id, s->arg, s->result))
 			return bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
 		s->result = NULL;
@@ -251,9 +264,12 @@ judge(struct check *c, enum bed_call_id id, const uint64_t *args, const struct b
 
 	if (!snapshot_take(&c->snap[!c->now], &view, NULL, err))
 		return false;
+	call_hash_result(&c->hash, c->bed, id, result);
 	ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result) ||
 	     bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
 	ok = ok && wake_sleepers(c, &effect, err) && mappings_agree(c, &effect, err);
+	if (ok)
+		call_hash_changes(&c->hash, &c->diff, before, &after);
 	ok = ok && (!effect.checkable || work_agrees(before, &after, &effect, exits, result, err));
 	ok =
 	    ok && kvm_agrees(c, &c->snap[!c->now], err) && content_agrees(c, id, args, result, err);

@@ -46,6 +46,8 @@ bool check_call(struct check *, const char *what, enum bed_call_id, const uint64
 /* The mappings as of the last call. */
 const struct snapshot *check_snapshot(const struct check *);
 struct check_totals check_totals(const struct check *);
+/* Of all calls so far; the same on every engine (hash.h). */
+uint64_t check_hash(const struct check *);
 
 /*
  * The pieces, for tests and for other drivers.

@@ -24,6 +24,7 @@ struct verdict {
 	struct bed_stats stats;
 	struct bed_boot boot;
 	struct tlb_totals tlb;
+	uint64_t hash;
 	unsigned operations;
 };
 
@@ -83,8 +84,10 @@ run_trace(const struct trace *trace, const struct bed_config *base, FILE *log, s
 		v->count = bed_counters(bed, 0);
 		v->stats = bed_stats(bed);
 	}
-	if (check != NULL)
+	if (check != NULL) {
 		v->totals = check_totals(check);
+		v->hash = check_hash(check);
+	}
 	check_free(check);
 	bed_destroy(bed);
 }
@@ -93,17 +96,20 @@ static json_t *
 verdict_json(const struct verdict *v)
 {
 	json_t *work = json_object();
+	char hash[24];
 
 #define X(name, text) json_object_set_new(work, #name, json_integer((json_int_t)v->count.name));
 	BED_COUNTERS(X)
 #undef X
-	return json_pack("{s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "program",
-	    v->file, "passed", v->passed, "report", v->passed ? "" : v->err.text, "operations",
-	    (int)v->operations, "exits", (json_int_t)v->stats.exits, "pages_compared",
-	    (json_int_t)v->totals.pages, "pages_changed", (json_int_t)v->totals.changed,
-	    "translations", (json_int_t)v->totals.translations, "check_ns",
-	    (json_int_t)v->totals.ns, "events", (json_int_t)v->tlb.events, "tlb_obligations",
-	    (json_int_t)v->tlb.obligations, "work", work);
+	snprintf(hash, sizeof(hash), "%016" PRIx64, v->hash);
+	return json_pack("{s:s, s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	    "program", v->file, "hash", hash, "passed", v->passed, "report",
+	    v->passed ? "" : v->err.text, "operations", (int)v->operations, "exits",
+	    (json_int_t)v->stats.exits, "pages_compared", (json_int_t)v->totals.pages,
+	    "pages_changed", (json_int_t)v->totals.changed, "translations",
+	    (json_int_t)v->totals.translations, "check_ns", (json_int_t)v->totals.ns, "events",
+	    (json_int_t)v->tlb.events, "tlb_obligations", (json_int_t)v->tlb.obligations, "work",
+	    work);
 }
 
 static void
@@ -133,6 +139,7 @@ print_verdict(const struct verdict *v)
 	       " INVLPGs, %" PRIu64 " full flushes, %" PRIu64 " table pages, %" PRIu64 " exits\n",
 	    v->count.pte_set, v->count.pte_clear, v->count.invlpg, v->count.tlb_full,
 	    v->count.ptp_alloc, v->stats.exits);
+	printf("  hash       %016" PRIx64 "\n", v->hash);
 	printf("  time       boot %.2f ms, checking %.1f us an operation\n",
 	    (double)v->boot.total_ns / 1e6,
 	    v->totals.calls ? (double)v->totals.ns / 1e3 / (double)v->totals.calls : 0.0);

@@ -47,30 +47,31 @@ kva_to_host(vaddr_t va)
 	return pa < twin_ram_end ? BED_DIRECT_BASE + pa : va;
 }
 
-/* 8 bytes, which may lie on two pages; nothing is stored unless both can be. */
+/*
+ * 8 bytes, which may lie on two pages; nothing is stored unless both can be. False: *value is the error code
+ * of the fault.
+ */
 static bool
-access(vaddr_t va, bool write, uint64_t *value, uint64_t *err)
+access(vaddr_t va, bool write, uint64_t *value)
 {
 	size_t here = PAGE_SIZE - (va & PAGE_MASK);
-	uint8_t *first, *second = NULL;
+	uint8_t *first, *second;
+	uint64_t err = TRAP(T_GP);
 
-	if (!va_is_canonical(va) || !va_is_canonical(va + 7)) {
-		*err = TRAP(T_GP);
-		return false;
-	}
-	first = twin_reach(va, write, err);
-	if (first != NULL && here < 8)
-		second = twin_reach(va + here, write, err);
-	if (first == NULL || (here < 8 && second == NULL))
-		return false;
 	if (here > 8)
 		here = 8;
+	first = va_is_canonical(va) && va_is_canonical(va + 7) ? twin_reach(va, write, &err) : NULL;
+	second = first != NULL && here < 8 ? twin_reach(va + here, write, &err) : first;
+	if (second == NULL) {
+		*value = err;
+		return false;
+	}
 	if (write) {
 		memcpy(first, value, here);
-		memcpy(second != NULL ? second : first, (uint8_t *)value + here, 8 - here);
+		memcpy(second, (uint8_t *)value + here, 8 - here);
 	} else {
 		memcpy(value, first, here);
-		memcpy((uint8_t *)value + here, second != NULL ? second : first, 8 - here);
+		memcpy((uint8_t *)value + here, second, 8 - here);
 	}
 	return true;
 }
@@ -78,14 +79,7 @@ access(vaddr_t va, bool write, uint64_t *value, uint64_t *err)
 uint64_t
 call_load(const uint64_t *arg, uint64_t *result2)
 {
-	uint64_t value, err;
-
-	if (!access(arg[0], false, &value, &err)) {
-		*result2 = err;
-		return EFAULT;
-	}
-	*result2 = value;
-	return 0;
+	return access(arg[0], false, result2) ? 0 : EFAULT;
 }
 
 uint64_t
@@ -93,7 +87,10 @@ call_store(const uint64_t *arg, uint64_t *result2)
 {
 	uint64_t value = arg[1];
 
-	return access(arg[0], true, &value, result2) ? 0 : EFAULT;
+	if (access(arg[0], true, &value))
+		return 0;
+	*result2 = value;
+	return EFAULT;
 }
 
 /* Why va cannot be executed, as a page fault's error code; 0: it could. */
@@ -139,8 +136,10 @@ call_fill(const uint64_t *arg, uint64_t *result2)
 	for (; va != end; va += PAGE_SIZE) {
 		uint64_t word = bed_pattern(va, arg[2]);
 
-		if (!access(va, true, &word, result2))
+		if (!access(va, true, &word)) {
+			*result2 = word;
 			return EFAULT;
+		}
 	}
 	return 0;
 }
@@ -149,9 +148,9 @@ uint64_t
 call_verify(const uint64_t *arg, uint64_t *result2 __unused_arg)
 {
 	vaddr_t va = arg[0], end = va + arg[1] * PAGE_SIZE;
-	uint64_t wrong = 0, word, err;
+	uint64_t wrong = 0, word;
 
 	for (; va != end; va += PAGE_SIZE)
-		wrong += !access(va, false, &word, &err) || word != bed_pattern(va, arg[2]);
+		wrong += !access(va, false, &word) || word != bed_pattern(va, arg[2]);
 	return wrong;
 }
