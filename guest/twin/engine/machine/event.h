@@ -47,9 +47,13 @@ void event_record(enum bed_event_type, uint64_t a0, uint64_t a1, uint64_t a2);
 #define EVENT(type, a0, a1, a2)    \
 	(EVENT_NOTE(type, a0, a1), \
 	    event_record(BED_EV_##type, (uint64_t)(a0), (uint64_t)(a1), (uint64_t)(a2)))
+/* Not for events that take frames. */
+#define EVENT_OF(type, a0, a1, a2) \
+	event_record((type), (uint64_t)(a0), (uint64_t)(a1), (uint64_t)(a2))
 #else
-#define event_ticket()          UINT64_C(0)
-#define EVENT(type, a0, a1, a2) EVENT_NOTE(type, a0, a1)
+#define event_ticket()             UINT64_C(0)
+#define EVENT(type, a0, a1, a2)    EVENT_NOTE(type, a0, a1)
+#define EVENT_OF(type, a0, a1, a2) ((void)0)
 #endif
 
 #endif
