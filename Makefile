@@ -45,10 +45,10 @@ LIBS    := -lelf -ldw -ljansson -lpthread -lm
 # Sources: a folder is a unit; a new file needs no line here.
 GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
 GUEST_ASM := $(wildcard guest/*.asm)
-TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock.c)
+TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock*.c)
 MACHINE_C := $(wildcard guest/uvm/*.c guest/twin/engine/*.c) $(wildcard guest/pmap*.c guest/thread*.c) \
              $(filter-out guest/calls_access.c guest/calls_bench.c guest/calls_work.c,$(wildcard guest/calls*.c)) \
-             $(patsubst %,guest/%.c,console event format lock main maps panic stop worker) \
+             $(patsubst %,guest/%.c,console event format lock lock_check main maps panic stop worker) \
              $(patsubst %,guest/twin/%.c,cpu fault tlb)
 LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c vmm/twin/*.c)
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)

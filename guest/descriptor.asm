@@ -8,7 +8,7 @@
 %define IMAGE_VA (BED_IMAGE_BASE + BED_IMAGE_PA)
 
 	extern ist_stacks
-	global idt_operand, gdt_operand, gdt_tss, tss
+	global idt_operand, gdt_operand, gdt, gdt_tss, tss
 	global layout_image_va, layout_image_base
 
 ; For the linker script to compare its own constants with.

@@ -1,14 +1,15 @@
 ; SPDX-License-Identifier: ISC
-; First instructions of the guest: long mode, paging on, interrupts off, RDI = physical address of
-; struct bed_bootinfo, no stack.
+; First instructions of every CPU: long mode, paging on, interrupts off, RDI = physical address of
+; struct bed_bootinfo, RSI = which CPU, no stack. The first one makes what the others begin with.
 
 	default rel
 	bits 64
 %include "layout.inc"
 %include "guest/cfi.inc"
+%include "guest/cpuarea.inc"
 
 	extern idt_operand, gdt_operand, gdt_tss, tss
-	extern boot_stack_top, cpu0, kernel_main
+	extern boot_stack_top, cpu0, kernel_main, cpu_start, cpu_main
 
 %define MSR_GS_BASE 0xc0000101
 
@@ -18,8 +19,10 @@
 entry:
 CFI_BEGIN entry
 CFI_OUTERMOST
-	mov rsp, [boot_stack_top]
 	xor ebp, ebp
+	test esi, esi
+	jnz .other
+	mov rsp, [boot_stack_top]
 	lgdt [gdt_operand]
 	lidt [idt_operand]
 
@@ -39,6 +42,23 @@ CFI_OUTERMOST
 	mov ecx, MSR_GS_BASE
 	wrmsr
 	call kernel_main
+	ud2
+
+.other:
+	lea rax, [cpu_start]
+	mov rax, [rax + rsi * 8]
+	add rax, CPU_AREA_DATA
+	mov rsp, [rax + CPU_DATA_STACK]
+	lgdt [rax + CPU_DATA_GDT_OPERAND]
+	lidt [idt_operand]
+	mov ecx, BED_SEL_TSS
+	ltr cx
+	add rax, CPU_DATA_CPU
+	mov rdx, rax
+	shr rdx, 32
+	mov ecx, MSR_GS_BASE
+	wrmsr
+	call cpu_main
 	ud2
 .end:
 CFI_END

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Event records of the checked flavour (shared/events.h). A full ring is a reason to leave, never one
- * to drop a record.
+ * to drop a record. Interrupts are off meanwhile: their handlers make records too.
  */
 #include <machine/event.h>
 #include "guest/exit.h"
+#include "guest/intr.h"
 
 #ifdef BED_CHECKED_BUILD
 
@@ -21,7 +22,7 @@ event_record(enum bed_event_type type, uint64_t a0, uint64_t a1, uint64_t a2)
 {
 	struct cpu_info *ci = curcpu();
 	struct bed_cpushare *share = ci->ci_share;
-	uint64_t head = share->event_head;
+	uint64_t flags = intr_save(), head = share->event_head;
 
 	while (head - __atomic_load_n(&share->event_tail, __ATOMIC_ACQUIRE) >= BED_EVENTS)
 		bed_exit(BED_EXIT_EVENTS);
@@ -33,6 +34,7 @@ event_record(enum bed_event_type type, uint64_t a0, uint64_t a1, uint64_t a2)
 		.a = { a0, a1, a2 },
 	};
 	__atomic_store_n(&share->event_head, head + 1, __ATOMIC_RELEASE);
+	intr_restore(flags);
 }
 
 #endif

@@ -1,40 +1,59 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The machine's part of <machine/ipi.h>: interrupts between CPUs, by the local APIC in x2APIC mode, and
- * what a CPU does while it waits.
+ * The machine's part of <machine/ipi.h>: interrupts between CPUs, and what a CPU does while it waits.
  */
+#include <machine/event.h>
 #include <machine/ipi.h>
+#include "guest/apic.h"
+#include "guest/exit.h"
 
-#define MSR_X2APIC_ICR   0x830u
-#define ICR_LOGICAL      (1u << 11) /* to a mask: CPU n of cluster 0 is bit n */
-#define VECTOR_SHOOTDOWN 0xf0u
-#define VECTOR_WAKEUP    0xf1u
+/*
+ * After so many turns the host's CPU is given away: whoever is waited for may need it. Some 10 us where
+ * the CPU runs the guest, a few exits' worth where it is interpreted.
+ */
+#define SPIN_TURNS 64
 
-static void
-interrupt(cpumask_t targets, uint32_t vector)
-{
-	/* The write orders nothing: stores that the targets are to find must be visible before. */
-	__asm__ volatile(
-	    "mfence\n\twrmsr" ::"c"(MSR_X2APIC_ICR), "a"(ICR_LOGICAL | vector), "d"(targets)
-	    : "memory");
-}
+void interrupt(const struct bed_frame *); /* called by vector.asm only */
 
 void
 ipi_shootdown(cpumask_t targets)
 {
-	interrupt(targets, VECTOR_SHOOTDOWN);
+	apic_send(targets, VECTOR_SHOOTDOWN);
 }
 
 void
 ipi_wakeup(unsigned cpu)
 {
-	interrupt(CPU_MASK(cpu), VECTOR_WAKEUP);
+	COUNT(wakeup, 1);
+	apic_send(CPU_MASK(cpu), VECTOR_WAKEUP);
 }
 
 void
 spin_wait(unsigned *turns)
 {
-	++*turns;
 	shootdown_serve();
 	__builtin_ia32_pause();
+	if (++*turns % SPIN_TURNS == 0) {
+		COUNT(yield, 1);
+		bed_exit(BED_EXIT_YIELD);
+	}
+}
+
+/*
+ * A CPU that idles is off: a request that reaches it late has been withdrawn or served. It stores nothing
+ * then, for the host may be looking.
+ */
+void
+interrupt(const struct bed_frame *f)
+{
+	struct cpu_info *ci = curcpu();
+
+	if (f->trapno == VECTOR_SPURIOUS)
+		return;
+	apic_eoi();
+	if (f->trapno == VECTOR_SHOOTDOWN && !ci->ci_idle) {
+		ci->ci_idepth++;
+		shootdown_serve();
+		ci->ci_idepth--;
+	}
 }

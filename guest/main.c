@@ -5,6 +5,7 @@
 #include <machine/assert.h>
 #include <machine/mmu.h>
 #include "guest/calls.h"
+#include "guest/cpuarea.h"
 #include "guest/maps.h"
 #include "guest/stack.h"
 #include "guest/worker.h"
@@ -34,9 +35,11 @@ kernel_main(paddr_t bootinfo)
 	thread_bootstrap();
 	boot = PMAP_DIRECT_MAP(bootinfo);
 	if (boot->ident.magic != BED_MAGIC || boot->size != sizeof(*boot) ||
-	    boot->nseg > BED_SEG_MAX)
+	    boot->nseg > BED_SEG_MAX || boot->ncpu - 1 >= BED_CPU_MAX)
 		panic("no boot information at 0x%lx", bootinfo);
 	stack_guard();
+	if (boot->ncpu > 1)
+		cpu_make_others(boot->ncpu, boot->cpu_area);
 	pmap_bootstrap(boot);
 	memory_init();
 	uvm_init(boot);

@@ -6,6 +6,7 @@
 #include "guest/death.h"
 #include "guest/exit.h"
 #include "guest/format.h"
+#include "guest/intr.h"
 #include "guest/thread.h"
 
 struct message {
@@ -29,14 +30,22 @@ record(enum bed_death_kind kind, const struct bed_frame *frame, uint64_t cr2, co
 {
 	struct cpu_info *ci = curcpu();
 	struct bed_death *death = &ci->ci_share->death;
-	static bool dying;
+	static struct cpu_info *dying;
+	struct cpu_info *first = NULL;
 
-	/* The first report counts: whatever goes wrong while it is written would only hide it. */
-	if (!dying) {
+	/*
+	 * The first report counts: whatever goes wrong on this CPU while it is written would only hide
+	 * it, and another CPU waits for the host to stop it.
+	 */
+	intr_disable();
+	__atomic_compare_exchange_n(
+	    &dying, &first, ci, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	while (first != NULL && first != ci)
+		__asm__ volatile("hlt");
+	if (first == NULL) {
 		struct message m = { { message_put }, death->msg,
 			death->msg + sizeof(death->msg) - 1 };
 
-		dying = true;
 		death->kind = kind;
 		death->cpu = ci->ci_id;
 		death->cr2 = cr2;

@@ -4,15 +4,16 @@
  */
 #include <machine/assert.h>
 #include <machine/mmu.h>
+#include "guest/cpuarea.h"
 #include "guest/mmu.h"
 #include "guest/stack.h"
 
 /* What the interrupt stack table of descriptor.asm and the first instruction of entry.asm use. */
 extern uint8_t ist_stacks[IST_STACKS][IST_STRIDE];
 extern void *const boot_stack_top;
-extern uint8_t thread_stacks[THREAD_MAX][STACK_STRIDE];
+extern uint8_t thread_stacks[THREAD_CPU0][STACK_STRIDE];
 
-uint8_t thread_stacks[THREAD_MAX][STACK_STRIDE] __attribute__((__aligned__(STACK_STRIDE)));
+uint8_t thread_stacks[THREAD_CPU0][STACK_STRIDE] __attribute__((__aligned__(STACK_STRIDE)));
 uint8_t ist_stacks[IST_STACKS][IST_STRIDE] __attribute__((__aligned__(IST_STRIDE)));
 void *const boot_stack_top = &thread_stacks[0][STACK_STRIDE];
 
@@ -22,7 +23,11 @@ void context_enter(void);
 void *
 context_stack(unsigned index)
 {
-	return &thread_stacks[index][STACK_STRIDE];
+	unsigned other = index - THREAD_CPU0;
+
+	if (index < THREAD_CPU0)
+		return &thread_stacks[index][STACK_STRIDE];
+	return &cpu_area(other / THREAD_PER_CPU + 1)->stack[other % THREAD_PER_CPU][STACK_STRIDE];
 }
 
 void
@@ -58,7 +63,14 @@ unmap_every(vaddr_t va, vsize_t stride, unsigned n)
 void
 stack_guard(void)
 {
-	unmap_every((vaddr_t)thread_stacks, STACK_STRIDE, THREAD_MAX);
+	unmap_every((vaddr_t)thread_stacks, STACK_STRIDE, THREAD_CPU0);
 	unmap_every((vaddr_t)ist_stacks, IST_STRIDE, IST_STACKS);
 	tlb_flush_full(); /* the CPU may have looked at them already */
+}
+
+void
+stack_guard_area(struct cpu_area *area)
+{
+	unmap_every((vaddr_t)area->stack, STACK_STRIDE, THREAD_PER_CPU);
+	unmap_every((vaddr_t)area->ist, IST_STRIDE, IST_STACKS);
 }

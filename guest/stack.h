@@ -8,13 +8,17 @@
 
 #include <machine/context.h>
 
-/* thread_stacks[THREAD_MAX] and ist_stacks[IST_STACKS]; the lowest page of each is its guard. */
+/* The stacks of the first CPU and of its interrupts; the lowest page of each is its guard. */
 #define STACK_STRIDE (PAGE_SIZE + THREAD_STACK_SIZE)
 #define IST_STACKS   3 /* double fault, NMI, machine check: guest/vector.inc */
 #define IST_STRIDE   (2 * PAGE_SIZE)
 
+struct cpu_area;
+
 /* Unmap the guard pages. Once, at boot, before anything has been mapped or unmapped. */
 void stack_guard(void);
+/* The same for the stacks of another CPU, which has not run yet; the caller flushes. */
+void stack_guard_area(struct cpu_area *);
 
 /* Is va in the guard page of the stack that begins at stack_low? */
 static inline bool

@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Kernel threads: the pool, the run queue, switching. Sleeping is guest/thread_sleep.c. Plain C, the
+ * Kernel threads: the pool, the run queues, switching. Sleeping is guest/thread_sleep.c. Plain C, the
  * same in the guest and in the twin.
  */
 #include <machine/assert.h>
 #include <machine/event.h>
+#include <machine/ipi.h>
 #include "guest/thread.h"
 
 struct thread thread_pool[THREAD_MAX];
 bool cold = true;
 
-struct run_queue run_queue = { NULL, &run_queue.first };
+uint32_t ncpus = 1;
+struct cpu_info *cpu_table[BED_CPU_MAX];
+uint32_t cpus_active = 1;
+struct mutex sched_mtx = MUTEX_INITIALIZER(IPL_HIGH);
+
+/* The part of the pool that is a CPU's. */
+static struct thread *
+pool_of(unsigned cpu)
+{
+	return &thread_pool[cpu == 0 ? 0 : THREAD_CPU0 + (cpu - 1) * THREAD_PER_CPU];
+}
 
 static void
 thread_stack(struct thread *td)
@@ -20,14 +31,23 @@ thread_stack(struct thread *td)
 }
 
 void
-thread_bootstrap(void)
+thread_cpu_init(struct cpu_info *ci)
 {
-	struct thread *td = &thread_pool[0];
+	struct thread *td = pool_of(ci->ci_id);
 
 	td->td_name = "boot";
 	td->td_state = THREAD_RUNNING;
+	td->td_cpu = ci;
 	thread_stack(td);
-	curcpu()->ci_curthread = td;
+	ci->ci_curthread = td;
+	ci->ci_run.end = &ci->ci_run.first;
+	cpu_table[ci->ci_id] = ci;
+}
+
+void
+thread_bootstrap(void)
+{
+	thread_cpu_init(curcpu());
 }
 
 /* Where every thread but the first begins. */
@@ -45,16 +65,19 @@ thread_start(void *arg)
 struct thread *
 thread_new(void (*fn)(void *), void *arg, const char *name)
 {
-	struct thread *td = thread_pool;
+	struct cpu_info *ci = curcpu();
+	struct thread *td = pool_of(ci->ci_id), *end = pool_of(ci->ci_id + 1);
 
 	/* A thread that has just ended still stands on its stack while it looks for a successor. */
-	while (td->td_state != THREAD_FREE || td == curthread) {
-		if (++td == &thread_pool[THREAD_MAX])
+	while (td->td_state != THREAD_FREE || td == ci->ci_curthread) {
+		if (++td == end)
 			return NULL;
 	}
-	*td = (struct thread){
-		.td_state = THREAD_PARKED, .td_name = name, .td_fn = fn, .td_arg = arg
-	};
+	*td = (struct thread){ .td_state = THREAD_PARKED,
+		.td_cpu = ci,
+		.td_name = name,
+		.td_fn = fn,
+		.td_arg = arg };
 	thread_stack(td);
 	context_init(&td->td_ctx, (void *)td->td_stack_high, thread_start, td);
 	return td;
@@ -69,7 +92,9 @@ thread_create(void (*fn)(void *), void *arg, const char *name, struct thread **t
 		return ENOMEM;
 	if (tdp != NULL)
 		*tdp = td;
+	sched_enter();
 	sched_run(td);
+	sched_leave();
 	return 0;
 }
 
@@ -94,12 +119,26 @@ cpu_cannot_sleep(void)
 }
 
 void
+sched_wake_cpu(struct cpu_info *ci)
+{
+	if (likely(!ci->ci_idle))
+		return;
+	__atomic_fetch_add(&cpus_active, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&ci->ci_idle, false, __ATOMIC_RELEASE);
+	if (ci != curcpu())
+		ipi_wakeup(ci->ci_id);
+}
+
+void
 sched_run(struct thread *td)
 {
+	struct cpu_info *ci = td->td_cpu;
+
 	td->td_state = THREAD_RUNNABLE;
 	td->td_next = NULL;
-	*run_queue.end = td;
-	run_queue.end = &td->td_next;
+	*ci->ci_run.end = td;
+	ci->ci_run.end = &td->td_next;
+	sched_wake_cpu(ci);
 }
 
 static void
@@ -119,21 +158,25 @@ switch_to(struct thread *next)
 void
 sched_switch(void)
 {
-	struct thread *next = run_queue.first;
+	struct run_queue *queue = &curcpu()->ci_run;
+	struct thread *next;
 
-	if (next == NULL) {
-		next = sched_idle();
-	} else {
-		run_queue.first = next->td_next;
-		if (run_queue.first == NULL)
-			run_queue.end = &run_queue.first;
+	sched_enter();
+	next = queue->first;
+	if (next != NULL) {
+		queue->first = next->td_next;
+		if (queue->first == NULL)
+			queue->end = &queue->first;
 	}
-	switch_to(next);
+	sched_leave();
+	switch_to(next != NULL ? next : sched_idle());
 }
 
 void
 sched_yield_to(struct thread *td)
 {
+	sched_enter();
 	sched_run(curthread);
+	sched_leave();
 	switch_to(td);
 }

@@ -3,14 +3,20 @@
  * The inside of a kernel thread, for the guest kernel itself, the twin's main program, and the host,
  * which reads it; everyone else uses <machine/thread.h>.
  *
- * One CPU runs threads, without preemption: a thread runs until it sleeps, parks or ends. The order is
- * first come, first served everywhere, so that the same calls always interleave in the same way. Time
- * for timed sleeps is virtual: it stands still until thread_tick() moves it.
+ * A CPU runs threads without preemption: a thread runs until it sleeps, parks or ends. The order is
+ * first come, first served everywhere, so that with one CPU the same calls always interleave in the same
+ * way. Time for timed sleeps is virtual: it stands still until thread_tick() moves it.
+ *
+ * A thread belongs to one CPU for good, by its place in the pool. Only that CPU switches to it, so it
+ * may be made runnable by others while that CPU is still saving its registers. With several CPUs the
+ * scheduler's lock guards run queues, sleep queues, timed sleeps, td_state but for PARKED, and the going to
+ * idle. It is taken last of all locks and held for a few stores; with one CPU it does not exist.
  */
 #ifndef GUEST_THREAD_H
 #define GUEST_THREAD_H
 
 #include <machine/context.h>
+#include <machine/lock.h>
 #include <machine/thread.h>
 
 struct bed_slot;
@@ -25,7 +31,8 @@ enum thread_state {
 };
 
 struct thread {
-	struct context td_ctx; /* valid unless RUNNING */
+	struct context td_ctx;   /* valid unless RUNNING */
+	struct cpu_info *td_cpu; /* whose thread it is */
 	enum thread_state td_state;
 	bool td_pagedaemon;
 	bool td_timed_out;
@@ -50,20 +57,41 @@ extern bool cold;
 
 /* Make the code that runs now thread 0 of this CPU. Before any lock is taken. */
 void thread_bootstrap(void);
-/* A new thread, parked; NULL: no free one. */
+/* Give another CPU its run queue and its first thread, which it begins on. */
+void thread_cpu_init(struct cpu_info *);
+/* A new thread of this CPU, parked; NULL: no free one. */
 struct thread *thread_new(void (*fn)(void *), void *arg, const char *name);
 
-/* Put td at the end of the run queue. */
-void sched_run(struct thread *td);
-/* Threads waiting for the CPU; guest/thread.c keeps it. */
-extern struct run_queue {
-	struct thread *first, **end;
-} run_queue;
+/* The scheduler's lock. */
+extern struct mutex sched_mtx;
 
+static inline void
+sched_enter(void)
+{
+	if (unlikely(ncpus > 1))
+		mtx_enter(&sched_mtx);
+}
+
+static inline void
+sched_leave(void)
+{
+	if (unlikely(ncpus > 1))
+		mtx_leave(&sched_mtx);
+}
+
+/* CPUs that are not idle (guest/idle.c); with one CPU nobody asks. */
+extern uint32_t cpus_active;
+/* The scheduler's lock held: that CPU gets something to do. */
+void sched_wake_cpu(struct cpu_info *);
+
+/* The scheduler's lock held: put td at the end of its CPU's run queue. */
+void sched_run(struct thread *td);
+
+/* Does a thread wait for this CPU? */
 static inline bool
 sched_runnable(void)
 {
-	return run_queue.first != NULL;
+	return curcpu()->ci_run.first != NULL;
 }
 
 /* Give up the CPU to the first runnable thread, or to sched_idle(); the caller has set its own state. */

@@ -21,6 +21,8 @@ bucket(const volatile void *chan)
 	return &sleepers[((uintptr_t)chan >> 6 ^ (uintptr_t)chan >> 3) % SLEEP_BUCKETS];
 }
 
+/* From here to slot_blocked() the scheduler's lock is held. */
+
 /* Take td off its sleep queue. */
 static void
 unqueue(struct thread *td)
@@ -89,12 +91,14 @@ sleep_setup(const volatile void *chan, const char *wmesg)
 	struct thread *td = curthread, **link = bucket(chan);
 
 	KASSERT(chan != NULL && td->td_wchan == NULL);
+	sched_enter();
 	td->td_wchan = chan;
 	td->td_wmesg = wmesg;
 	td->td_next = NULL;
 	while (*link != NULL)
 		link = &(*link)->td_next;
 	*link = td;
+	sched_leave();
 }
 
 int
@@ -102,16 +106,17 @@ sleep_finish(uint64_t nsecs, bool do_sleep)
 {
 	struct thread *td = curthread;
 
-	if (td->td_wchan == NULL)
-		return 0;
-	if (!do_sleep) {
-		unqueue(td);
-		return 0;
-	}
-	if (unlikely(cpu_cannot_sleep()))
+	if (unlikely(do_sleep && cpu_cannot_sleep()))
 		panic("sleep on %p (%s) where sleeping is forbidden: %s",
 		    (const void *)td->td_wchan, td->td_wmesg,
 		    cold ? "boot" : "mutex held or interrupt");
+	sched_enter();
+	if (td->td_wchan == NULL || !do_sleep) {
+		if (td->td_wchan != NULL)
+			unqueue(td);
+		sched_leave();
+		return 0;
+	}
 	COUNT(sleep, 1);
 	EVENT(SLEEP, td->td_wchan, 0, 0);
 	td->td_timed_out = false;
@@ -119,11 +124,15 @@ sleep_finish(uint64_t nsecs, bool do_sleep)
 		timeout_add(td, nsecs);
 	slot_blocked(td);
 	td->td_state = THREAD_SLEEPING;
+	sched_leave();
 	sched_switch();
 	if (td->td_timed_out)
 		return EWOULDBLOCK;
-	if (nsecs != INFSLP)
+	if (nsecs != INFSLP) {
+		sched_enter();
 		timeout_del(td);
+		sched_leave();
+	}
 	return 0;
 }
 
@@ -153,6 +162,7 @@ wakeup_n(const volatile void *chan, int n)
 	struct thread **link = bucket(chan);
 
 	EVENT(WAKEUP, chan, 0, 0);
+	sched_enter();
 	while (*link != NULL && n > 0) {
 		struct thread *td = *link;
 
@@ -165,6 +175,7 @@ wakeup_n(const volatile void *chan, int n)
 		awaken(td);
 		n--;
 	}
+	sched_leave();
 }
 
 void
@@ -178,6 +189,7 @@ thread_tick(uint64_t nsecs)
 {
 	unsigned expired = 0;
 
+	sched_enter();
 	now = nsecs > UINT64_MAX - now ? UINT64_MAX : now + nsecs;
 	while (timed != NULL && timed->td_deadline <= now) {
 		struct thread *td = timed;
@@ -190,5 +202,6 @@ thread_tick(uint64_t nsecs)
 		expired++;
 		awaken(td);
 	}
+	sched_leave();
 	return expired;
 }

@@ -5,6 +5,7 @@
  */
 #include "guest/death.h"
 #include "guest/fault.h"
+#include "guest/intr.h"
 #include "guest/onfault.h"
 #include "guest/stack.h"
 #include "guest/thread.h"
@@ -103,6 +104,8 @@ trap(struct bed_frame *f)
 
 	__asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
 	if (f->trapno == T_PF) {
+		if (f->rflags & RFLAGS_IF)
+			intr_enable();
 		/* A fault inside uvm_fault() is a bug there, not the end of the probed access. */
 		td->td_onfault = NULL;
 		error = fault_resolve(cr2, f->err);

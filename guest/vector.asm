@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: ISC
-; Entry of every exception: save struct bed_frame (shared/share.h), link it into the chain of frame
-; pointers, call trap() in C, and go back.
+; Entry of every exception and interrupt: save struct bed_frame (shared/share.h), link it into the chain
+; of frame pointers, call trap() or interrupt() in C, and go back.
 ;
 ; The stubs are the first bytes of the image, 16 bytes each, so that the interrupt descriptor table
 ; (descriptor.asm) is a constant.
@@ -11,11 +11,12 @@
 %include "guest/cfi.inc"
 %include "guest/vector.inc"
 
-	extern trap
+	extern trap, interrupt
 
 	section .text.stubs progbits alloc exec nowrite align=4096
 	global trap_stubs:function (trap_stubs.end - trap_stubs)
 	global trap_common:function (trap_common.end - trap_common)
+	global intr_common:function (intr_common.end - intr_common)
 
 ; At entry rip of the interrupted code is at rsp, or at rsp + 8 where the CPU has pushed an error code.
 trap_stubs:
@@ -32,7 +33,11 @@ CFI_TRAP 8
   %endif
 	push vector
 CFI_TRAP 16
+  %if vector < TRAP_EXCEPTIONS
 	jmp near trap_common
+  %else
+	jmp near intr_common
+  %endif
   %assign vector vector + 1
 %endrep
 .end:
@@ -42,9 +47,12 @@ CFI_END
 %define LINK  16
 %define REGS  (LINK + 15 * 8)
 %define SAVED(i) LINK + (i) * 8
+
+; %1: its name, %2: what it calls
+%macro COMMON 2
 	align 16
-trap_common:
-CFI_BEGIN trap_common, signal
+%1:
+CFI_BEGIN %1, signal
 CFI_TRAP 16
 	sub rsp, REGS
 CFI_TRAP REGS + 16
@@ -85,7 +93,7 @@ CFI_TRAP_REG R15, SAVED(0)
 	mov rbp, rsp
 	lea rdi, [rsp + LINK]
 	cld
-	call trap
+	call %2
 	mov rax, [rsp + SAVED(14)]
 	mov rcx, [rsp + SAVED(13)]
 	mov rdx, [rsp + SAVED(12)]
@@ -107,3 +115,7 @@ CFI_TRAP_DONE
 	iretq
 .end:
 CFI_END
+%endmacro
+
+COMMON trap_common, trap
+COMMON intr_common, interrupt

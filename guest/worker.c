@@ -3,11 +3,12 @@
  * The loop that takes calls from the slots of this CPU (guest/worker.h, shared/share.h).
  */
 #include <machine/assert.h>
+#include <machine/ipi.h>
 #include "guest/calls.h"
+#include "guest/cpuarea.h"
 #include "guest/exit.h"
+#include "guest/idle.h"
 #include "guest/worker.h"
-
-static struct thread *parked; /* most recently used first: its stack is the warm one */
 
 static void
 run_slot(struct bed_slot *slot)
@@ -30,11 +31,12 @@ run_slot(struct bed_slot *slot)
 static void
 park(void)
 {
-	struct thread *self = curthread;
+	struct cpu_info *ci = curcpu();
+	struct thread *self = ci->ci_curthread;
 
 	self->td_state = THREAD_PARKED;
-	self->td_next = parked;
-	parked = self;
+	self->td_next = ci->ci_parked;
+	ci->ci_parked = self;
 	sched_switch();
 }
 
@@ -59,27 +61,72 @@ worker_loop(void *arg __unused_arg)
 	}
 }
 
+/* The calls that the host wants to run at the same time meet here. */
+static void
+barrier(void)
+{
+	uint32_t *left = &cpu_table[0]->ci_share->barrier;
+	unsigned turns = 0;
+
+	__atomic_sub_fetch(left, 1, __ATOMIC_ACQ_REL);
+	while ((int32_t)__atomic_load_n(left, __ATOMIC_ACQUIRE) > 0)
+		spin_wait(&turns);
+}
+
+/* The same where there are several CPUs. */
+static void __noreturn
+worker_loop_smp(void *arg __unused_arg)
+{
+	struct bed_cpushare *share = curcpu()->ci_share;
+
+	for (;;) {
+		uint32_t rung = share->doorbell, slot = rung & ~BED_BELL_BARRIER;
+
+		if (rung != 0) {
+			share->doorbell = 0;
+			if (rung & BED_BELL_BARRIER)
+				barrier();
+			if (slot - 1 < BED_SLOTS)
+				run_slot(&share->slot[slot - 1]);
+		} else if (sched_runnable()) {
+			park();
+		} else {
+			cpu_idle();
+		}
+	}
+}
+
 void
 worker_start(void)
 {
 	while (sched_runnable())
 		park();
 	bed_exit(BED_EXIT_READY);
-	worker_loop(NULL);
+	if (ncpus == 1)
+		worker_loop(NULL);
+	worker_enter();
+}
+
+void
+worker_enter(void)
+{
+	cpu_begin();
+	worker_loop_smp(NULL);
 }
 
 struct thread *
 worker_get(void)
 {
-	struct thread *td = parked;
+	struct cpu_info *ci = curcpu();
+	struct thread *td = ci->ci_parked;
 
 	if (td != NULL) {
-		parked = td->td_next;
+		ci->ci_parked = td->td_next;
 		return td;
 	}
-	td = thread_new(worker_loop, NULL, "worker");
+	td = thread_new(ncpus == 1 ? worker_loop : worker_loop_smp, NULL, "worker");
 	if (td == NULL)
-		panic("all %d threads are in use", THREAD_MAX);
+		panic("all threads of CPU %u are in use", ci->ci_id);
 	return td;
 }
 

@@ -11,6 +11,8 @@
 
 /* End of boot: the boot thread becomes the first worker. */
 void worker_start(void) __noreturn;
+/* The same on another CPU, once it is set up. */
+void worker_enter(void) __noreturn;
 /* A parked worker, made if there is none. */
 struct thread *worker_get(void);
 

@@ -13,7 +13,8 @@
  *   0x00001000 .. 0x00002000                      struct bed_bootinfo
  *   0x00010000 .. (BED_SHARE_STRIDE per vCPU)     struct bed_cpushare: call slots, counters, rings
  *   BED_PROG_PA .. BED_IMAGE_PA                   programs of struct bed_op, filled by the VMM
- *   BED_IMAGE_PA .. image end                     kernel image
+ *   BED_IMAGE_PA .. image end                     kernel image, then BED_CPU_AREA for each vCPU but the first
+ *   then BED_PROG_BYTES for each of these         their programs
  *   after that, each page aligned to 2 MiB        page-table pool, then memory for uvm_page_physload
  */
 #ifndef SHARED_LAYOUT_H
@@ -33,6 +34,7 @@
 #define BED_CPU_MAX      16
 #define BED_PROG_PA      0x00000000003c0000
 #define BED_PROG_BYTES   0x0000000000040000 /* 256 KiB: 2340 operations */
+#define BED_CPU_AREA     0x0000000000028000 /* 160 KiB: stacks and own data of a vCPU, with the image's rights */
 
 #define BED_RAM_MIN    0x0000000000800000 /* 8 MiB */
 #define BED_RAM_MAX    0x0000001000000000 /* 64 GiB */

@@ -11,6 +11,13 @@
  * stores doorbell = i + 1 and enters the guest. The guest takes the doorbell (reads it, stores 0),
  * runs the call on a kernel thread, stores result and state = BED_SLOT_DONE, and leaves with
  * BED_EXIT_IDLE when nothing is runnable. A slot still BED_SLOT_BLOCKED then sleeps on `wchan`.
+ *
+ * Several vCPUs: a vCPU with nothing to run halts; the last one leaves with BED_EXIT_IDLE. At that
+ * moment every call of every vCPU is done or blocked, no wakeup is under way, and no other vCPU stores to
+ * memory before this one is resumed. While it stands so the host may fill a slot of each vCPU and store
+ * its doorbell; it sets the vCPU's bit in `bells` of the share area of vCPU 0, and resumes the one that
+ * left, which wakes those that were rung. With BED_BELL_BARRIER in the doorbells, a call begins when
+ * as many as `barrier` (of vCPU 0) said have been taken: so they run at the same time.
  */
 #ifndef SHARED_SHARE_H
 #define SHARED_SHARE_H
@@ -27,8 +34,11 @@ enum bed_exit {
 	BED_EXIT_EVENTS = 5,  /* event ring full, host drains and resumes */
 	BED_EXIT_SYNC = 6,    /* a stop point asked for by a call (arg in death.info); resumes */
 	BED_EXIT_NOP = 7,     /* the bare port exit, for measuring */
-	BED_EXIT_LAST = BED_EXIT_NOP,
+	BED_EXIT_YIELD = 8,   /* a busy wait gives the host's CPU away; resumes, not counted as an exit */
+	BED_EXIT_LAST = BED_EXIT_YIELD,
 };
+
+#define BED_BELL_BARRIER 0x80000000u /* in bed_cpushare.doorbell: wait for the others */
 
 #define BED_SLOTS    16
 #define BED_ARGS_MAX 10
@@ -85,6 +95,8 @@ BED_ASSERT_SIZE(struct bed_op, 112);
 	X(fault, "page faults handled")                       \
 	X(entry_alloc, "map entries allocated")               \
 	X(sleep, "thread sleeps")                             \
+	X(wakeup, "idle CPUs woken by an interrupt")          \
+	X(yield, "busy waits that gave the host's CPU away")  \
 	X(lost, "events lost (must stay 0)")
 
 struct bed_counters {
@@ -138,7 +150,9 @@ struct bed_cpushare {
 	/* offset 0: call traffic */
 	uint32_t doorbell; /* slot + 1, written by the host, cleared by the guest */
 	uint32_t exit;     /* enum bed_exit last left with, written by the guest before OUT */
-	uint8_t pad0[56];
+	uint32_t bells;    /* vCPU 0's area: whose doorbells the host has rung; taken by the guest */
+	uint32_t barrier;  /* vCPU 0's area: calls that are still to arrive before all of them begin */
+	uint8_t pad0[48];
 	/* offset 64 */
 	struct bed_slot slot[BED_SLOTS];
 	struct bed_counters count;

@@ -9,7 +9,9 @@
 
 #include <machine/param.h>
 
-#define THREAD_MAX        32
+#define THREAD_CPU0       32 /* threads of the first CPU, */
+#define THREAD_PER_CPU    8  /* and of each of the others */
+#define THREAD_MAX        (THREAD_CPU0 + (BED_CPU_MAX - 1) * THREAD_PER_CPU)
 #define THREAD_STACK_SIZE 0x3000 /* usable bytes; below them lies a page that is never mapped */
 
 /*

@@ -10,6 +10,11 @@
 
 struct thread;
 
+/* Threads that wait for a CPU, first come first served; `end` is where the next one is linked. */
+struct run_queue {
+	struct thread *first, **end;
+};
+
 struct cpu_info {
 	struct cpu_info *ci_self;      /* offset 0: what %gs:0 reads */
 	struct thread *ci_curthread;   /* offset 8 */
@@ -18,7 +23,14 @@ struct cpu_info {
 	uint32_t ci_id;
 	int ci_mutex_level; /* mutexes held: while above 0, interrupt work that takes locks waits */
 	int ci_idepth;      /* interrupt nesting */
+	bool ci_idle; /* has nothing to run; who gives it something clears this and interrupts it */
+	struct run_queue ci_run;  /* of several CPUs: guarded by the scheduler's lock */
+	struct thread *ci_parked; /* workers nobody needs now, most recently used first */
 };
+
+/* CPUs of this machine, and each by its id. */
+extern uint32_t ncpus;
+extern struct cpu_info *cpu_table[BED_CPU_MAX];
 
 static inline struct cpu_info *
 curcpu(void)

@@ -12,6 +12,11 @@ ipi_shootdown(cpumask_t targets __unused_arg)
 }
 
 void
+ipi_wakeup(unsigned cpu __unused_arg)
+{
+}
+
+void
 spin_wait(unsigned *turns)
 {
 	++*turns;

@@ -268,15 +268,15 @@ bed_with_share(void)
 
 	cr_assert(bed != NULL);
 	bed_config_init(&bed->cfg);
-	bed->share = calloc(1, sizeof(*bed->share));
-	cr_assert(bed->share != NULL);
+	bed->cpus[0].share = calloc(1, sizeof(*bed->cpus[0].share));
+	cr_assert(bed->cpus[0].share != NULL);
 	return bed;
 }
 
 static void
 bed_without_share(struct bed *bed)
 {
-	free(bed->share);
+	free(bed->cpus[0].share);
 	free(bed->console);
 	free(bed);
 }
@@ -284,7 +284,7 @@ bed_without_share(struct bed *bed)
 static void
 say(struct bed *bed, const char *text)
 {
-	struct bed_cpushare *s = bed->share;
+	struct bed_cpushare *s = bed->cpus[0].share;
 
 	for (; *text != '\0'; text++)
 		s->console[s->console_head++ % BED_CONSOLE_BYTES] = *text;
@@ -298,18 +298,18 @@ BED_TEST(parts, console_ring)
 	for (int i = 0; i < 3000; i++) {
 		say(bed, "0123456789\n");
 		if (i % 700 == 0)
-			cr_assert(rings_drain(bed, &wrong));
+			cr_assert(rings_drain(&bed->cpus[0], &wrong));
 	}
 	say(bed, "\x1b[2J\xff\t.");
-	cr_assert(rings_drain(bed, &wrong));
+	cr_assert(rings_drain(&bed->cpus[0], &wrong));
 	cr_expect(strlen(bed_console(bed)) == 3000 * 11 + 7);
 	cr_expect_str_eq(bed_console(bed) + 3000 * 11 - 11, "0123456789\n?[2J?\t.");
-	cr_expect(bed->share->console_tail == bed->share->console_head);
+	cr_expect(bed->cpus[0].share->console_tail == bed->cpus[0].share->console_head);
 	/* However much it talks, the last of it is kept and memory is bounded. */
 	for (int i = 0; i < 200000; i++) {
 		say(bed, "0123456789\n");
 		if (i % 700 == 0)
-			cr_assert(rings_drain(bed, &wrong));
+			cr_assert(rings_drain(&bed->cpus[0], &wrong));
 	}
 	cr_expect(bed->console_cap <= 2 * MIB && strlen(bed_console(bed)) >= MIB / 2);
 	bed_without_share(bed);
@@ -332,7 +332,7 @@ on_events(void *arg, const struct bed_event *e, unsigned n)
 static void
 record(struct bed *bed, uint64_t ticket)
 {
-	struct bed_event *e = &bed->share->event[bed->share->event_head++ % BED_EVENTS];
+	struct bed_event *e = &bed->cpus[0].share->event[bed->cpus[0].share->event_head++ % BED_EVENTS];
 
 	*e = (struct bed_event){ .ticket = ticket, .type = 1 };
 }
@@ -347,14 +347,14 @@ BED_TEST(parts, event_ring)
 	for (unsigned burst = 1; burst <= BED_EVENTS; burst += 1365) {
 		for (unsigned i = 0; i < burst; i++)
 			record(bed, ++ticket);
-		cr_assert(rings_drain(bed, &wrong), "%s", wrong);
+		cr_assert(rings_drain(&bed->cpus[0], &wrong), "%s", wrong);
 	}
 	cr_expect(nseen == ticket && bed->nrecent == ticket);
 	/* With nobody listening the last ones are still there for a report. */
 	bed_on_events(bed, NULL, NULL);
 	for (unsigned i = 0; i < BED_EVENTS; i++)
 		record(bed, ++ticket);
-	cr_assert(rings_drain(bed, &wrong), "%s", wrong);
+	cr_assert(rings_drain(&bed->cpus[0], &wrong), "%s", wrong);
 	cr_expect(nseen == ticket - BED_EVENTS);
 	cr_expect(bed->recent[(bed->nrecent - 1) % BED_RECENT].ticket == ticket);
 	bed_without_share(bed);
@@ -381,7 +381,7 @@ BED_TEST(parts, scribbled_rings_are_refused)
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		struct bed *bed = bed_with_share();
-		struct bed_cpushare *s = bed->share;
+		struct bed_cpushare *s = bed->cpus[0].share;
 		const char *wrong = NULL;
 
 		s->event_head = row[i].event_head;
@@ -390,7 +390,7 @@ BED_TEST(parts, scribbled_rings_are_refused)
 		s->console_tail = row[i].console_tail;
 		s->event[0].type = row[i].type;
 		s->event[0].cpu = row[i].cpu;
-		cr_expect(!rings_drain(bed, &wrong), "row %zu accepted", i);
+		cr_expect(!rings_drain(&bed->cpus[0], &wrong), "row %zu accepted", i);
 		cr_expect(wrong != NULL && strstr(wrong, row[i].says), "row %zu: %s", i, wrong);
 		bed_without_share(bed);
 	}

@@ -181,6 +181,11 @@ const void *audit_ptr(const struct audit_input *, uint64_t va, uint64_t len, uin
 #define AUDIT_AT(in, type, va) \
 	((const type *)audit_ptr(in, (uint64_t)(va), sizeof(type), _Alignof(type)))
 
+/* Threads of the CPUs that there are, and the page below the stack of one of them. */
+unsigned audit_nthreads(const struct audit_input *);
+uint64_t audit_stack_guard(const struct audit_input *, unsigned thread);
+#define AUDIT_AREA_STACKS (6 * BED_PAGE_SIZE) /* struct cpu_area.stack */
+
 /* The vm_page of a frame, or NULL; its address in the guest; the frame of a vm_page, or UINT64_MAX. */
 const struct vm_page *audit_page(const struct audit_input *, uint64_t frame);
 uint64_t audit_page_va(const struct audit_input *, uint64_t frame);

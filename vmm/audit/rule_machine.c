@@ -32,7 +32,8 @@ audit_registers(struct audit_input *in)
 static const struct thread *
 pool(const struct audit_input *in)
 {
-	return audit_ptr(in, in->sym->thread_pool, THREAD_MAX * sizeof(struct thread), 8);
+	return audit_ptr(
+	    in, in->sym->thread_pool, audit_nthreads(in) * sizeof(struct thread), 8);
 }
 
 /* The thread at a guest address; NULL: none is there. */
@@ -42,32 +43,75 @@ thread_at(const struct audit_input *in, uint64_t va)
 	uint64_t off = va - in->sym->thread_pool;
 	const struct thread *td = pool(in);
 
-	if (td == NULL || off % sizeof(*td) != 0 || off / sizeof(*td) >= THREAD_MAX)
+	if (td == NULL || off % sizeof(*td) != 0 || off / sizeof(*td) >= audit_nthreads(in))
 		return NULL;
 	td += off / sizeof(*td);
 	return td->td_state == THREAD_FREE ? NULL : td;
+}
+
+/* The data of a CPU; NULL: it cannot be found. */
+static const struct cpu_info *
+cpu_at(const struct audit_input *in, unsigned id)
+{
+	const uint64_t *table = audit_ptr(in, in->sym->cpu_table, BED_CPU_MAX * 8, 8);
+
+	return table == NULL ? NULL : AUDIT_AT(in, struct cpu_info, table[id]);
+}
+
+/* Does some CPU run the thread in this place of the pool? */
+static bool
+is_current(const struct audit_input *in, unsigned i)
+{
+	uint64_t va = in->sym->thread_pool + i * sizeof(struct thread);
+
+	for (unsigned id = 0; id < in->src->boot->ncpu; id++) {
+		const struct cpu_info *ci = cpu_at(in, id);
+
+		if (ci != NULL && (uint64_t)ci->ci_curthread == va)
+			return true;
+	}
+	return false;
+}
+
+uint64_t
+audit_stack_guard(const struct audit_input *in, unsigned i)
+{
+	const uint64_t stride = BED_PAGE_SIZE + THREAD_STACK_SIZE;
+	unsigned other = i - THREAD_CPU0;
+
+	if (i < THREAD_CPU0)
+		return in->sym->thread_stacks + i * stride;
+	return BED_IMAGE_BASE + in->src->boot->cpu_area +
+	       other / THREAD_PER_CPU * (uint64_t)BED_CPU_AREA + AUDIT_AREA_STACKS +
+	       other % THREAD_PER_CPU * stride;
+}
+
+unsigned
+audit_nthreads(const struct audit_input *in)
+{
+	return THREAD_CPU0 + (in->src->boot->ncpu - 1) * THREAD_PER_CPU;
 }
 
 bool
 audit_stacks(struct audit_input *in)
 {
 	const struct thread *td = pool(in);
-	const struct cpu_info *ci = AUDIT_AT(in, struct cpu_info, in->sym->cpu0);
 
 	if (!in->src->image_stacks)
 		return true;
-	for (unsigned i = 0; i < THREAD_MAX && td != NULL && ci != NULL; i++, td++) {
-		uint64_t low = in->sym->thread_stacks + i * (BED_PAGE_SIZE + THREAD_STACK_SIZE) +
-		               BED_PAGE_SIZE;
-		bool current = (uint64_t)ci->ci_curthread == in->sym->thread_pool + i * sizeof(*td);
+	for (unsigned i = 0; i < audit_nthreads(in) && td != NULL; i++, td++) {
+		uint64_t low = audit_stack_guard(in, i) + BED_PAGE_SIZE;
+		bool current = is_current(in, i);
 		uint64_t sp = current ? in->src->regs.rsp : td->td_ctx.ctx_sp;
+		/* Of several CPUs the registers are one's that is not known. */
+		bool known = !current || (in->src->has_regs && in->src->boot->ncpu == 1);
 
 		if (td->td_state == THREAD_FREE)
 			continue;
 		if (td->td_stack_low != low || td->td_stack_high != low + THREAD_STACK_SIZE)
 			return audit_finding(in, "thread %u: its stack is %#lx..%#lx, not at %#lx",
 			    i, td->td_stack_low, td->td_stack_high, low);
-		if ((!current || in->src->has_regs) && (sp < low || sp > low + THREAD_STACK_SIZE))
+		if (known && (sp < low || sp > low + THREAD_STACK_SIZE))
 			return audit_finding(in,
 			    "thread %u: its stack pointer %#lx is outside %#lx..%#lx", i, sp, low,
 			    low + THREAD_STACK_SIZE);
@@ -85,11 +129,13 @@ mutex_free(struct audit_input *in, const struct mutex *m, const char *what, cons
 bool
 audit_mutexes(struct audit_input *in)
 {
-	const struct cpu_info *ci = AUDIT_AT(in, struct cpu_info, in->sym->cpu0);
+	for (unsigned id = 0; id < in->src->boot->ncpu; id++) {
+		const struct cpu_info *ci = cpu_at(in, id);
 
-	if (ci != NULL && (ci->ci_mutex_level != 0 || ci->ci_idepth != 0))
-		return audit_finding(
-		    in, "ci_mutex_level is %d, ci_idepth %d", ci->ci_mutex_level, ci->ci_idepth);
+		if (ci != NULL && (ci->ci_mutex_level != 0 || ci->ci_idepth != 0))
+			return audit_finding(in, "CPU %u: ci_mutex_level is %d, ci_idepth %d", id,
+			    ci->ci_mutex_level, ci->ci_idepth);
+	}
 	for (size_t i = 0; i < in->map.n; i++) {
 		if (!mutex_free(in, &in->map.at[i].m->mtx, "the mutex of map ", in->map.at[i].name))
 			return false;
@@ -106,7 +152,7 @@ threads_inside(const struct audit_input *in)
 	const struct thread *td = pool(in);
 	unsigned n = 0;
 
-	for (unsigned i = 0; td != NULL && i < THREAD_MAX; i++)
+	for (unsigned i = 0; td != NULL && i < audit_nthreads(in); i++)
 		n += td[i].td_state == THREAD_SLEEPING || td[i].td_state == THREAD_RUNNABLE;
 	return n;
 }
@@ -154,18 +200,24 @@ audit_map_locks(struct audit_input *in)
 bool
 audit_threads(struct audit_input *in)
 {
-	const struct cpu_info *ci = AUDIT_AT(in, struct cpu_info, in->sym->cpu0);
-	const struct run_queue *queue = AUDIT_AT(in, struct run_queue, in->sym->run_queue);
 	const struct thread *td = pool(in);
 
-	if (ci == NULL || queue == NULL || td == NULL)
-		return true;
-	if (thread_at(in, (uint64_t)ci->ci_curthread) == NULL)
-		return audit_finding(in, "the current thread is %p", (void *)ci->ci_curthread);
-	if (queue->first != NULL)
-		return audit_finding(in, "a thread could run: %p", (void *)queue->first);
-	for (unsigned i = 0; i < THREAD_MAX; i++) {
-		bool current = (uint64_t)ci->ci_curthread == in->sym->thread_pool + i * sizeof(*td);
+	for (unsigned id = 0; id < in->src->boot->ncpu; id++) {
+		const struct cpu_info *ci = cpu_at(in, id);
+
+		if (ci == NULL || ci->ci_id != id)
+			return audit_finding(in, "CPU %u is not in cpu_table", id);
+		if (thread_at(in, (uint64_t)ci->ci_curthread) == NULL)
+			return audit_finding(in, "CPU %u: the current thread is %p", id,
+			    (void *)ci->ci_curthread);
+		if (ci->ci_run.first != NULL)
+			return audit_finding(in, "CPU %u: a thread could run: %p", id,
+			    (void *)ci->ci_run.first);
+		if (ci->ci_idle != (in->src->boot->ncpu > 1))
+			return audit_finding(in, "CPU %u is %sidle", id, ci->ci_idle ? "" : "not ");
+	}
+	for (unsigned i = 0; td != NULL && i < audit_nthreads(in); i++) {
+		bool current = is_current(in, i);
 
 		if ((unsigned)td[i].td_state > THREAD_PARKED ||
 		    (td[i].td_state == THREAD_RUNNING) != current)

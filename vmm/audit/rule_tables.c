@@ -161,12 +161,10 @@ audit_write_back(struct audit_input *in)
 bool
 audit_unmapped_traps(struct audit_input *in)
 {
-	const uint64_t stride = BED_PAGE_SIZE + THREAD_STACK_SIZE;
-
 	if (snapshot_lookup(in->snap, GVA(0)) != NULL)
 		return audit_finding(in, "the page at address 0 is mapped");
-	for (unsigned i = 0; i < THREAD_MAX; i++) {
-		uint64_t guard = in->sym->thread_stacks + i * stride;
+	for (unsigned i = 0; i < audit_nthreads(in); i++) {
+		uint64_t guard = audit_stack_guard(in, i);
 
 		if (snapshot_lookup(in->snap, GVA(guard)) != NULL)
 			return audit_finding(
@@ -206,7 +204,8 @@ audit_layout(struct audit_input *in)
 
 		if (is_kernel_map(in, va) && end <= in->kva_end)
 			continue;
-		if (va >= in->sym->image_start && end <= in->sym->image_end) {
+		if (va >= in->sym->image_start && 
+		    end <= BED_IMAGE_BASE + in->src->boot->image_end) {
 			if (run->pa.v != va - BED_IMAGE_BASE)
 				return bad_run(in, run, "not where the image was loaded");
 		} else if (va >= BED_DIRECT_BASE &&

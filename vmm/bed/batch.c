@@ -58,7 +58,7 @@ bed_prog_add(struct bed_prog *p, enum bed_call_id id, const uint64_t *args, unsi
 	struct bed_op *op;
 
 	if (p->n == BED_PROG_OPS)
-		spoil(p, "it has more operations than fit between BED_PROG_PA and the image");
+		spoil(p, "it has more operations than fit into BED_PROG_BYTES");
 	else if (bed_call_nargs(id) < 0 || id == BED_CALL_batch)
 		spoil(p, "an operation is no call, or the batch call itself");
 	else if (nargs != (unsigned)bed_call_nargs(id))

@@ -56,19 +56,45 @@ fill_bootinfo(struct bed *bed, const struct hv_features *feat, uint64_t root)
 	memcpy(memory_at(&bed->mem, BED_BOOTINFO_PA), b, sizeof(*b));
 }
 
+static bool
+make_cpu(struct bed *bed, unsigned id, const struct hv_start *start, struct bed_err *err)
+{
+	struct bed_cpu *cpu = &bed->cpus[id];
+	struct hv_start mine = *start;
+	uint64_t ignored;
+
+	cpu->hv = hv_cpu_create(bed->vm, id, err);
+	if (cpu->hv == NULL)
+		return false;
+	mine.rsi = id;
+	hv_cpu_start64(cpu->hv, &mine);
+	if (bed->cfg.ncpu == 1)
+		return true;
+	/* Opens KVM's counters, which cannot be had while the vCPU is inside KVM_RUN. */
+	hv_cpu_stat(cpu->hv, "exits", &ignored);
+	return hv_cpu_ready(cpu->hv, err);
+}
+
 /* Memory with the image and the first tables in it. */
 static bool
 build_memory(struct bed *bed, const struct hv_features *feat, uint64_t *root, struct bed_err *err)
 {
 	if (!open_image(bed, err) ||
-	    !memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err) ||
-	    !memory_plan(&bed->mem, &bed->cfg, &bed->image, &bed->info, err))
+	    !memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err))
+		return false;
+	image_extend(&bed->image, (bed->cfg.ncpu - 1) * (uint64_t)BED_CPU_AREA);
+	if (!memory_plan(&bed->mem, &bed->cfg, &bed->image, &bed->info, err))
 		return false;
 	memory_load(&bed->mem, &bed->image);
 	if (!tables_build(&bed->mem, &bed->image, feat, root, err))
 		return false;
 	fill_bootinfo(bed, feat, *root);
-	bed->share = memory_at(&bed->mem, BED_SHARE_PA);
+	for (unsigned id = 0; id < bed->cfg.ncpu; id++) {
+		bed->cpus[id].bed = bed;
+		bed->cpus[id].id = id;
+		bed->cpus[id].share =
+		    memory_at(&bed->mem, BED_SHARE_PA + id * (uint64_t)BED_SHARE_STRIDE);
+	}
 	memory_segs(&bed->mem, bed->seg);
 	bed->maxphyaddr = feat->maxphyaddr;
 	bed->nx = feat->nx;
@@ -88,15 +114,14 @@ build_kvm(struct bed *bed, struct bed_err *err)
 	bed->vm = hv_vm_create(err);
 	if (bed->vm == NULL || !memory_attach(&bed->mem, bed->vm, err))
 		return false;
-	bed->cpu = hv_cpu_create(bed->vm, 0, err);
-	if (bed->cpu == NULL)
-		return false;
 	start = (struct hv_start){ .root = root,
 		.rip = bed->image.entry,
 		.rdi = BED_BOOTINFO_PA,
 		.cr4 = feat->cr4,
 		.efer = feat->efer };
-	hv_cpu_start64(bed->cpu, &start);
+	for (unsigned id = 0; id < bed->cfg.ncpu; id++)
+		if (!make_cpu(bed, id, &start, err))
+			return false;
 	return true;
 }
 
@@ -108,7 +133,7 @@ build_twin(struct bed *bed, struct bed_err *err)
 	if (!build_memory(bed, &twin_features, &root, err))
 		return false;
 	bed->twin = twin_create(
-	    bed->cfg.flavour, &bed->mem, &bed->image, &bed->info, &bed->vm, &bed->cpu, err);
+	    bed->cfg.flavour, &bed->mem, &bed->image, &bed->info, &bed->vm, &bed->at->hv, err);
 	return bed->twin != NULL;
 }
 
@@ -128,6 +153,14 @@ engine_counts_insns(const struct bed *bed)
 	return e != NULL && e->counts_insns;
 }
 
+/* After the boot of the first vCPU: the others come up, until all have nothing to do. */
+static bool
+settle(struct bed *bed, struct bed_err *err)
+{
+	cpus_start(bed);
+	return bed_run(bed, BED_EXIT_IDLE, err);
+}
+
 static bool
 boot(struct bed *bed, uint64_t begin, struct bed_err *err)
 {
@@ -136,19 +169,20 @@ boot(struct bed *bed, uint64_t begin, struct bed_err *err)
 	if (!build(bed, err))
 		return false;
 	bed->stepping = count && !engine_counts_insns(bed);
-	if (bed->stepping && !hv_cpu_step(bed->cpu, true, err))
+	if (bed->stepping && !hv_cpu_step(bed->at->hv, true, err))
 		return false;
 	bed->booting = true;
-	if (!bed_run(bed, BED_EXIT_READY, err))
+	if (!bed_run(bed, BED_EXIT_READY, err) ||
+	    (bed->cfg.ncpu > 1 && !settle(bed, err)))
 		return false;
 	bed->booting = false;
-	bed->boot.exits = hv_cpu_exits(bed->cpu) - bed->steps;
-	if (bed->stepping && !hv_cpu_step(bed->cpu, false, err))
+	bed->boot.exits = hv_cpu_exits(bed->at->hv) - bed->steps;
+	if (bed->stepping && !hv_cpu_step(bed->at->hv, false, err))
 		return false;
 	bed->boot.total_ns = bed_now_ns() - begin;
 	bed->boot.insns = bed->steps;
 	if (count && !bed->stepping)
-		hv_cpu_stat(bed->cpu, "insn_emulation", &bed->boot.insns);
+		hv_cpu_stat(bed->at->hv, "insn_emulation", &bed->boot.insns);
 	bed->stepping = false;
 	return true;
 }
@@ -168,6 +202,7 @@ bed_create(const struct bed_config *cfg, struct bed_err *err)
 	}
 	bed->cfg = *cfg;
 	bed->mem.fd = -1;
+	bed->at = &bed->cpus[0];
 	if (boot(bed, begin, err))
 		return bed;
 	bed_destroy(bed);
@@ -179,6 +214,7 @@ bed_destroy(struct bed *bed)
 {
 	if (bed == NULL)
 		return;
+	cpus_end(bed);
 	hv_vm_destroy(bed->vm);
 	twin_destroy(bed->twin);
 	memory_destroy(&bed->mem);
@@ -195,7 +231,7 @@ bed_view(const struct bed *bed)
 	struct view view = {
 		.seg = bed->seg,
 		.nseg = bed->mem.high_end == 0 ? 1 : 2,
-		.root = GPA(hv_cpu_root(bed->cpu) & PTE_FRAME),
+		.root = GPA(hv_cpu_root(bed->at->hv) & PTE_FRAME),
 		.maxphyaddr = bed->maxphyaddr,
 		.nx = bed->nx,
 		.pages_1g = bed->pages_1g,
@@ -203,7 +239,7 @@ bed_view(const struct bed *bed)
 
 	/* A CPU that was reset by a triple fault no longer says what it used. */
 	if (bed->report != NULL && view.root.v == 0)
-		view.root = GPA(bed->before.cr3 & PTE_FRAME);
+		view.root = GPA(bed->at->before.cr3 & PTE_FRAME);
 	return view;
 }
 
@@ -215,10 +251,31 @@ bed_ptr(const struct bed *bed, gpa_t gpa, uint64_t len)
 	return view_ptr(&view, gpa, len);
 }
 
+struct translation {
+	struct hv_cpu *hv;
+	gva_t va;
+	gpa_t *pa;
+	bool ok;
+};
+
+static void
+translate(void *arg)
+{
+	struct translation *t = arg;
+
+	t->ok = hv_cpu_translate(t->hv, t->va, t->pa);
+}
+
 bool
 bed_translate(struct bed *bed, gva_t va, gpa_t *pa)
 {
-	return hv_cpu_translate(bed->cpu, va, pa);
+	struct translation t = { bed->at->hv, va, pa, false };
+
+	if (bed->at->has_thread)
+		cpus_do(bed->at, translate, &t);
+	else
+		translate(&t);
+	return t.ok;
 }
 
 const struct bed_config *
@@ -279,17 +336,25 @@ bed_counters(const struct bed *bed, unsigned cpu)
 {
 	struct bed_counters none = { 0 };
 
-	return cpu == 0 ? bed->share->count : none;
+	return cpu < bed->cfg.ncpu ? bed->cpus[cpu].share->count : none;
 }
 
 struct bed_stats
 bed_stats(struct bed *bed)
 {
-	struct bed_stats s = { .exits = hv_cpu_exits(bed->cpu) };
+	struct bed_stats s = { 0 };
 
-	if (engine_counts_insns(bed)) {
-		s.has_insns = hv_cpu_stat(bed->cpu, "insn_emulation", &s.insns);
-		s.has_invlpg = hv_cpu_stat(bed->cpu, "invlpg", &s.invlpg);
+	s.has_insns = s.has_invlpg = engine_counts_insns(bed);
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++) {
+		struct bed_cpu *cpu = &bed->cpus[i];
+		uint64_t insns = 0, invlpg = 0;
+
+		s.exits += hv_cpu_exits(cpu->hv) - cpu->yields;
+		s.yields += cpu->yields;
+		s.has_insns = s.has_insns && hv_cpu_stat(cpu->hv, "insn_emulation", &insns);
+		s.has_invlpg = s.has_invlpg && hv_cpu_stat(cpu->hv, "invlpg", &invlpg);
+		s.insns += insns;
+		s.invlpg += invlpg;
 	}
 	return s;
 }

@@ -108,7 +108,8 @@ struct bed_counters bed_counters(const struct bed *, unsigned cpu);
 
 /* What the VMM and KVM counted, since creation. */
 struct bed_stats {
-	uint64_t exits;  /* returns from KVM_RUN */
+	uint64_t exits;  /* returns from KVM_RUN, all vCPUs together */
+	uint64_t yields; /* more of them, with which a busy wait gave the host's CPU away */
 	bool has_insns;  /* the engine counts instructions exactly */
 	uint64_t insns;  /* guest ring-0 instructions */
 	bool has_invlpg; /* the engine sees every INVLPG */

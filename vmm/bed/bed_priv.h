@@ -5,6 +5,8 @@
 #ifndef VMM_BED_BED_PRIV_H
 #define VMM_BED_BED_PRIV_H
 
+#include <pthread.h>
+
 #include "vmm/bed/bed.h"
 #include "vmm/bed/image.h"
 #include "vmm/bed/memory.h"
@@ -20,6 +22,37 @@ struct bed_inflight {
 	uint64_t arg[BED_ARGS_MAX];
 };
 
+/* Where a vCPU that has a host thread stands; changed with bed.team's lock held. */
+enum bed_cpu_state {
+	CPU_OUT,  /* it has left, or has not begun; the bed's owner may use it */
+	CPU_IN,   /* its thread runs it */
+	CPU_QUIT, /* its thread is to end */
+};
+
+struct bed_cpu {
+	struct bed *bed;
+	unsigned id;
+	struct hv_cpu *hv;
+	struct bed_cpushare *share; /* hostile */
+	struct bed_inflight inflight[BED_SLOTS];
+	unsigned nposted; /* calls left for the guest to find when it runs next */
+	/* Our own copies of the rings' tails. */
+	uint64_t console_tail, event_tail;
+	struct hv_regs before; /* at the last entry: all there is after a triple fault on AMD */
+	/* Only with several vCPUs: */
+	pthread_t thread;
+	bool has_thread;
+	enum bed_cpu_state state;
+	bool fresh; /* it has left, and nobody has looked why */
+	void (*job)(void *); /* what the thread does instead of running it, or NULL */
+	void *job_arg;
+	struct hv_exit exit;
+	bool failed; /* KVM_RUN itself: err */
+	struct bed_err err;
+	uint64_t yields; /* returns with BED_EXIT_YIELD, not counted elsewhere */
+	bool halted;     /* when it was stopped, after a death */
+};
+
 struct bed {
 	struct bed_config cfg;
 	char *path;
@@ -28,19 +61,20 @@ struct bed {
 	struct view_seg seg[2];
 	struct bed_bootinfo info;
 	struct hv_vm *vm;
-	struct hv_cpu *cpu;
-	struct twin *twin;          /* NULL: KVM's */
-	struct bed_cpushare *share; /* vCPU 0's: hostile */
+	struct twin *twin; /* NULL: KVM's */
+	struct bed_cpu cpus[BED_CPU_MAX]; /* cfg.ncpu of them */
+	struct bed_cpu *at;               /* the one that left last: its registers are current */
+	struct {
+		pthread_mutex_t lock;
+		pthread_cond_t go, out;
+		bool made;
+	} team;
 	unsigned maxphyaddr;
 	bool nx, pages_1g;
 
-	struct bed_inflight inflight[BED_SLOTS];
-	unsigned next_slot;
 	uint64_t result2; /* of the last finished call */
 	gva_t map_table;  /* inspect.c: the guest's bed_map[]; 0: not looked up yet */
 
-	/* Our own copies of the rings' tails. */
-	uint64_t console_tail, event_tail;
 	char *console;
 	size_t console_len, console_cap;
 	struct bed_event recent[BED_RECENT]; /* ring: nrecent counts all ever seen */
@@ -48,12 +82,11 @@ struct bed {
 	bed_sync_fn *on_sync;
 	void *on_sync_arg;
 
-	struct hv_regs before; /* at the last entry: all there is after a triple fault on AMD */
 	struct bed_boot boot;
 	bool booting;
 	bool stepping;
 	bool running; /* a callback is not the place for another call */
-	bool stopped; /* in on_sync: a call may be posted */
+	struct bed_cpu *stopped; /* in on_sync: a call may be posted to this one */
 	uint64_t steps;
 	char *report; /* not NULL: dead */
 };
@@ -61,9 +94,30 @@ struct bed {
 /* run.c: run until the guest has nothing to do. `want`: BED_EXIT_READY or BED_EXIT_IDLE. */
 bool bed_run(struct bed *, enum bed_exit want, struct bed_err *);
 uint64_t bed_now_ns(void);
+/* What an exit of a vCPU means. */
+enum bed_heard {
+	HEARD_WANTED, /* it left with `want` */
+	HEARD_RESUME, /* nothing that ends the run: go on */
+	HEARD_DEATH,  /* the bed is dead, err has the report */
+};
+enum bed_heard bed_hear(
+    struct bed_cpu *, const struct hv_exit *, enum bed_exit want, struct bed_err *);
+
+/*
+ * cpus.c: several vCPUs, each with a thread. cpus_start() brings up all but the first, after that has
+ * left with BED_EXIT_READY.
+ */
+void cpus_start(struct bed *);
+/* As bed_run(): resume bed->at, until a vCPU leaves with `want`; deadline 0: none. */
+bool cpus_run(struct bed *, enum bed_exit want, uint64_t deadline, struct bed_err *);
+/* Make every vCPU leave, for good. */
+void cpus_stop(struct bed *);
+void cpus_end(struct bed *);
+/* fn(arg) on the thread of a vCPU that is out. */
+void cpus_do(struct bed_cpu *, void (*fn)(void *), void *arg);
 
 /* rings.c: false if an index or a record makes no sense; the text says which. */
-bool rings_drain(struct bed *, const char **wrong);
+bool rings_drain(struct bed_cpu *, const char **wrong);
 
 /* report.c: mark the bed dead, write its report, and fail with it. */
 enum death {

@@ -170,13 +170,13 @@ bed_bench_trips(struct bed *bed, unsigned rounds, struct trip_bench *out, struct
 		return false;
 	out->nop_ns = (double)(bed_now_ns() - begin) / rounds;
 	before = bed_stats(bed);
-	exits = hv_cpu_exits(bed->cpu);
+	exits = hv_cpu_exits(bed->at->hv);
 	begin = bed_now_ns();
 	for (unsigned i = 0; i < rounds; i++)
 		if (!bed_call_try(bed, BED_CALL_null, NULL, 0, &res, err))
 			return false;
 	out->null_ns = (double)(bed_now_ns() - begin) / rounds;
-	out->null_exits = hv_cpu_exits(bed->cpu) - exits;
+	out->null_exits = hv_cpu_exits(bed->at->hv) - exits;
 	after = bed_stats(bed);
 	if (after.has_insns)
 		out->null_insns = (double)(after.insns - before.insns) / rounds;

@@ -50,8 +50,24 @@ bool bed_call_wait(struct bed *, unsigned slot, struct bed_result *, struct bed_
 bool bed_call_post(struct bed *, enum bed_call_id, const uint64_t *args, unsigned nargs,
     unsigned *slot, struct bed_err *);
 
+/*
+ * Several vCPUs. The functions above ask the first one; these say which. bed_start_on() is
+ * bed_call_start() there. bed_post_on() leaves a call, one a vCPU, and bed_wait() runs all that were
+ * left, which begin at the same moment, until every call is done or blocked and every vCPU asleep;
+ * bed_call_wait() then tells how each came out. Slots are numbered through over all vCPUs.
+ */
+bool bed_start_on(struct bed *, unsigned cpu, enum bed_call_id, const uint64_t *args,
+    unsigned nargs, struct bed_result *, struct bed_err *);
+bool bed_post_on(struct bed *, unsigned cpu, enum bed_call_id, const uint64_t *args, unsigned nargs,
+    unsigned *slot, struct bed_err *);
+bool bed_wait(struct bed *, struct bed_err *);
+/* Calls that may be blocked at a time on a vCPU other than the first, which has BED_SLOTS. */
+#define BED_CPU_CALLS 7
+
 /* Asserting form: the value; a failure or a blocked call goes to bed_call_failed. */
 uint64_t bed_call(struct bed *, enum bed_call_id, const uint64_t *args, unsigned nargs);
+uint64_t bed_call_on(
+    struct bed *, unsigned cpu, enum bed_call_id, const uint64_t *args, unsigned nargs);
 /* Second value of the last call that was done. */
 uint64_t bed_result2(const struct bed *);
 

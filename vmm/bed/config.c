@@ -37,11 +37,16 @@ bed_config_check(const struct bed_config *cfg, struct bed_err *err)
 		    " MiB): it must be a multiple of 2 MiB from "
 		    "%" PRIu64 " MiB to %" PRIu64 " MiB",
 		    cfg->ram, cfg->ram / MIB, BED_RAM_MIN / MIB, BED_RAM_MAX / MIB);
-	if (cfg->ncpu != 1)
-		return bed_fail(
-		    err, BED_E_USAGE, "%u CPUs: this version runs guests with one CPU", cfg->ncpu);
+	if (cfg->ncpu == 0 || cfg->ncpu > BED_CPU_MAX)
+		return bed_fail(err, BED_E_USAGE, "%u CPUs: a guest has from 1 to %d", cfg->ncpu,
+		    BED_CPU_MAX);
+	if (cfg->ncpu > 1 && (cfg->flags & BED_COUNT_BOOT) != 0)
+		return bed_fail(err, BED_E_USAGE,
+		    "%u CPUs: the instructions of a boot are counted with one", cfg->ncpu);
 	if (cfg->engine != BED_ENGINE_KVM && cfg->engine != BED_ENGINE_TWIN)
 		return bed_fail(err, BED_E_USAGE, "unknown engine %d", (int)cfg->engine);
+	if (cfg->engine == BED_ENGINE_TWIN && cfg->ncpu > 1)
+		return bed_fail(err, BED_E_USAGE, "%u CPUs: the engine twin has one", cfg->ncpu);
 	if (cfg->kva_size < LARGE || cfg->kva_size > BED_KVA_MAX || cfg->kva_size % LARGE != 0)
 		return bed_fail(err, BED_E_USAGE,
 		    "kernel_map of %#" PRIx64

@@ -24,12 +24,15 @@ struct image {
 	struct bed_ident ident; /* from its note; not yet compared */
 	uint64_t entry;         /* in an executable segment */
 	unsigned nseg;
-	struct image_seg seg[IMAGE_SEGS_MAX]; /* ascending, on pages of their own */
+	struct image_seg seg[IMAGE_SEGS_MAX + 1]; /* ascending, on pages of their own */
 	uint64_t pa_start, pa_end;            /* page aligned */
 };
 
 bool image_open(struct image *, const char *path, struct bed_err *);
 void image_close(struct image *);
+
+/* Zeroed bytes, page aligned, behind what the file has, with the rights of its data. */
+void image_extend(struct image *, uint64_t bytes);
 
 /* Is it ours: magic, version, build id, flavour? */
 bool image_check_ident(const struct image *, enum bed_flavour, struct bed_err *);

@@ -53,7 +53,7 @@ bed_read(const struct bed *bed, gva_t va, void *buf, size_t len)
 bool
 bed_regs(const struct bed *bed, struct hv_regs *regs)
 {
-	hv_cpu_regs(bed->cpu, regs);
+	hv_cpu_regs(bed->at->hv, regs);
 	return regs->cr3 != 0;
 }
 

@@ -133,6 +133,12 @@ memory_segs(const struct memory *m, struct view_seg seg[2])
 	return 2;
 }
 
+uint64_t
+memory_prog(const struct memory *m, unsigned cpu)
+{
+	return cpu == 0 ? BED_PROG_PA : m->prog + (cpu - 1) * (uint64_t)BED_PROG_BYTES;
+}
+
 static void
 add_seg(struct bed_bootinfo *b, uint64_t start, uint64_t end)
 {
@@ -144,24 +150,27 @@ bool
 memory_plan(struct memory *m, const struct bed_config *cfg, const struct image *im,
     struct bed_bootinfo *b, struct bed_err *err)
 {
-	uint64_t pool = cfg->ptpool;
+	uint64_t pool = cfg->ptpool, others = cfg->ncpu - 1;
+	uint64_t end = im->pa_end + others * BED_PROG_BYTES;
 
 	if (pool == 0) {
 		pool = round_up(cfg->ram / 16, BED_PAGE_SIZE);
 		pool = pool < POOL_MIN ? POOL_MIN : pool > POOL_MAX ? POOL_MAX : pool;
 	}
-	m->pool_start = round_up(im->pa_end, LARGE);
+	m->pool_start = round_up(end, LARGE);
 	m->pool_end = m->pool_start + pool;
 	if (m->pool_end + (m->high_end == 0 ? REST_MIN : 0) > m->low_end)
 		return bed_fail(err, BED_E_USAGE,
-		    "%" PRIu64 " MiB of RAM below the hole are too few: the image ends at %" PRIu64
+		    "%" PRIu64 " MiB of RAM below the hole are too few: the image%s ends at %" PRIu64
 		    " KiB, %" PRIu64 " KiB of page tables end at %" PRIu64
 		    " KiB; more RAM or fewer page tables",
-		    m->low_end / MIB, im->pa_end / 1024, pool / 1024, m->pool_end / 1024);
+		    m->low_end / MIB, others == 0 ? "" : " with what each CPU has", end / 1024, pool / 1024, m->pool_end / 1024);
 	m->pool_next = m->pool_start;
 	b->ram_bytes = m->bytes;
 	b->image_start = im->pa_start;
 	b->image_end = im->pa_end;
+	b->cpu_area = im->pa_end - others * BED_CPU_AREA;
+	m->prog = im->pa_end;
 	b->ptpool_start = m->pool_start;
 	b->ptpool_end = m->pool_end;
 	b->direct_end = m->high_end != 0 ? m->high_end : m->low_end;
@@ -170,7 +179,7 @@ memory_plan(struct memory *m, const struct bed_config *cfg, const struct image *
 		b->ram[1] = (struct bed_seg){ BED_HOLE_END, m->high_end };
 	b->nseg = 0;
 	add_seg(b, BED_SHARE_PA + cfg->ncpu * BED_SHARE_STRIDE, BED_PROG_PA);
-	add_seg(b, im->pa_end, m->pool_start);
+	add_seg(b, end, m->pool_start);
 	add_seg(b, m->pool_end, m->low_end);
 	add_seg(b, BED_HOLE_END, m->high_end);
 	return true;

@@ -21,6 +21,7 @@ struct memory {
 	uint64_t low_end,
 	    high_end; /* RAM is [0, low_end) and, if high_end, [BED_HOLE_END, high_end) */
 	uint64_t pool_start, pool_end, pool_next;
+	uint64_t prog; /* programs of all vCPUs but the first, BED_PROG_BYTES each */
 };
 
 /* Reserve and seal the memory; nothing of it is touched. */
@@ -31,6 +32,9 @@ void memory_destroy(struct memory *);
 void *memory_at(const struct memory *, uint64_t gpa);
 /* As segments of a view; the number of them. */
 unsigned memory_segs(const struct memory *, struct view_seg seg[2]);
+
+/* Where the program of a vCPU is put. */
+uint64_t memory_prog(const struct memory *, unsigned cpu);
 
 /* Decide where the pool and the allocator's segments lie; fills the parts of bootinfo that say so. */
 bool memory_plan(struct memory *, const struct bed_config *, const struct image *,

@@ -73,7 +73,7 @@ frame_of_regs(struct bed_frame *f, const struct hv_regs *r)
 static void
 take_record(struct autopsy *a)
 {
-	memcpy(&a->death, &a->bed->share->death, sizeof(a->death));
+	memcpy(&a->death, &a->bed->at->share->death, sizeof(a->death));
 	for (size_t i = 0; i < sizeof(a->msg) - 1 && a->death.msg[i] != '\0'; i++)
 		a->msg[i] =
 		    a->death.msg[i] >= ' ' && a->death.msg[i] <= '~' ? a->death.msg[i] : '?';
@@ -84,10 +84,10 @@ examine(struct autopsy *a)
 {
 	const uint64_t cr0_pg = UINT64_C(1) << 31;
 
-	hv_cpu_regs(a->bed->cpu, &a->regs);
+	hv_cpu_regs(a->bed->at->hv, &a->regs);
 	if (a->how == DEATH_TRIPLE && (a->regs.cr0 & cr0_pg) == 0) {
 		a->reset = true;
-		a->regs = a->bed->before;
+		a->regs = a->bed->at->before;
 	}
 	frame_of_regs(&a->frame, &a->regs);
 	if (a->how == DEATH_GUEST)
@@ -106,13 +106,16 @@ examine(struct autopsy *a)
 static void
 section_call(struct autopsy *a)
 {
-	for (unsigned i = 0; i < BED_SLOTS; i++) {
-		const struct bed_inflight *f = &a->bed->inflight[i];
+	for (unsigned i = 0; i < a->bed->cfg.ncpu * BED_SLOTS; i++) {
+		const struct bed_inflight *f = &a->bed->cpus[i / BED_SLOTS].inflight[i % BED_SLOTS];
 		const char *name = bed_call_name(f->call);
 
 		if (!f->busy)
 			continue;
-		fprintf(a->out, "  call      slot %u: %s(", i, name == NULL ? "unknown" : name);
+		fputs("  call      ", a->out);
+		if (a->bed->cfg.ncpu > 1)
+			fprintf(a->out, "CPU %u, ", i / BED_SLOTS);
+		fprintf(a->out, "slot %u: %s(", i % BED_SLOTS, name == NULL ? "unknown" : name);
 		for (unsigned k = 0; k < f->nargs; k++)
 			fprintf(a->out, "%s%#" PRIx64, k == 0 ? "" : ", ", f->arg[k]);
 		fputs(")\n", a->out);
@@ -151,6 +154,30 @@ section_registers(struct autopsy *a)
 	ROW("r14", f->r14, "r15", f->r15, "cr0", r->cr0, "cr2", r->cr2);
 	ROW("cr3", r->cr3, "cr4", r->cr4, "efr", r->efer, "trp", f->trapno);
 #undef ROW
+}
+
+/* Where the others were when they were stopped. */
+static void
+section_cpus(struct autopsy *a)
+{
+	struct hv_regs r;
+
+	for (unsigned i = 0; a->bed->cfg.ncpu > 1 && i < a->bed->cfg.ncpu; i++) {
+		struct bed_cpu *cpu = &a->bed->cpus[i];
+		struct bed_frame frame;
+
+		hv_cpu_regs(cpu->hv, &r);
+		if (cpu == a->bed->at) {
+			fprintf(a->out, "  CPU %-2u    the one above\n", i);
+			continue;
+		}
+		fprintf(a->out, "  CPU %-2u    %s at ", i, cpu->halted ? "idle" : "running");
+		symbols_print(a->symbols, a->out, r.rip);
+		fputc('\n', a->out);
+		frame_of_regs(&frame, &r);
+		if (!cpu->halted)
+			symbols_backtrace(a->symbols, a->out, &frame, read_va, a->bed);
+	}
 }
 
 static void
@@ -256,6 +283,7 @@ bed_die(struct bed *bed, enum death how, const struct hv_exit *e, const char *de
 	if (a.out == NULL)
 		return bed_fail(
 		    err, BED_E_GUEST, "the guest died, and there is no memory to say how");
+	cpus_stop(bed);
 	a.symbols = bed->twin != NULL ? symbols_open_self() : symbols_open(&bed->image);
 	examine(&a);
 	report_cause(&a);
@@ -264,6 +292,7 @@ bed_die(struct bed *bed, enum death how, const struct hv_exit *e, const char *de
 	section_backtrace(&a);
 	section_walk(&a);
 	section_registers(&a);
+	section_cpus(&a);
 	section_origin(&a);
 	section_events(&a);
 	section_console(&a);

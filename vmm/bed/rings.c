@@ -44,41 +44,44 @@ console_room(struct bed *bed, size_t more)
 }
 
 static bool
-drain_console(struct bed *bed, uint64_t head, const char **wrong)
+drain_console(struct bed_cpu *cpu, uint64_t head, const char **wrong)
 {
-	struct bed_cpushare *s = bed->share;
-	uint64_t n = head - bed->console_tail;
+	struct bed *bed = cpu->bed;
+	struct bed_cpushare *s = cpu->share;
+	uint64_t n = head - cpu->console_tail;
 
 	if (n > BED_CONSOLE_BYTES) {
 		*wrong = "console_head is outside the console ring";
 		return false;
 	}
-	if (__atomic_load_n(&s->console_tail, __ATOMIC_RELAXED) != bed->console_tail) {
+	if (__atomic_load_n(&s->console_tail, __ATOMIC_RELAXED) != cpu->console_tail) {
 		*wrong = "console_tail, which only the host writes, was changed";
 		return false;
 	}
 	if (console_room(bed, n)) {
 		for (uint64_t i = 0; i < n; i++) {
-			char c = s->console[(bed->console_tail + i) & (BED_CONSOLE_BYTES - 1)];
+			char c = s->console[(cpu->console_tail + i) & (BED_CONSOLE_BYTES - 1)];
 
 			bed->console[bed->console_len++] =
 			    (c >= ' ' && c <= '~') || c == '\n' || c == '\t' ? c : '?';
 		}
 		bed->console[bed->console_len] = '\0';
 	}
-	bed->console_tail = head;
+	cpu->console_tail = head;
 	__atomic_store_n(&s->console_tail, head, __ATOMIC_RELEASE);
 	return true;
 }
 
 /* n records from our tail on, copied and checked. */
 static bool
-take_events(struct bed *bed, struct bed_event *to, unsigned n, const char **wrong)
+take_events(struct bed_cpu *cpu, struct bed_event *to, unsigned n, const char **wrong)
 {
+	struct bed *bed = cpu->bed;
+
 	for (unsigned i = 0; i < n; i++) {
-		to[i] = bed->share->event[(bed->event_tail + i) & (BED_EVENTS - 1)];
+		to[i] = cpu->share->event[(cpu->event_tail + i) & (BED_EVENTS - 1)];
 		if (to[i].type >= sizeof(event_known) || !event_known[to[i].type] ||
-		    to[i].cpu >= bed->cfg.ncpu) {
+		    to[i].cpu != cpu->id) {
 			*wrong = "an event record has an unknown type or CPU";
 			return false;
 		}
@@ -88,29 +91,30 @@ take_events(struct bed *bed, struct bed_event *to, unsigned n, const char **wron
 }
 
 static bool
-drain_events(struct bed *bed, uint64_t head, const char **wrong)
+drain_events(struct bed_cpu *cpu, uint64_t head, const char **wrong)
 {
-	struct bed_cpushare *s = bed->share;
+	struct bed *bed = cpu->bed;
+	struct bed_cpushare *s = cpu->share;
 	struct bed_event chunk[CHUNK];
 
-	if (head - bed->event_tail > BED_EVENTS) {
+	if (head - cpu->event_tail > BED_EVENTS) {
 		*wrong = "event_head is outside the event ring";
 		return false;
 	}
-	if (__atomic_load_n(&s->event_tail, __ATOMIC_RELAXED) != bed->event_tail) {
+	if (__atomic_load_n(&s->event_tail, __ATOMIC_RELAXED) != cpu->event_tail) {
 		*wrong = "event_tail, which only the host writes, was changed";
 		return false;
 	}
 	/* Nobody listens: only the last few are worth copying. */
-	if (bed->cfg.on_events == NULL && head - bed->event_tail > BED_RECENT)
-		bed->event_tail = head - BED_RECENT;
-	while (bed->event_tail != head) {
-		uint64_t left = head - bed->event_tail;
+	if (bed->cfg.on_events == NULL && head - cpu->event_tail > BED_RECENT)
+		cpu->event_tail = head - BED_RECENT;
+	while (cpu->event_tail != head) {
+		uint64_t left = head - cpu->event_tail;
 		unsigned n = left < CHUNK ? (unsigned)left : CHUNK;
 
-		if (!take_events(bed, chunk, n, wrong))
+		if (!take_events(cpu, chunk, n, wrong))
 			return false;
-		bed->event_tail += n;
+		cpu->event_tail += n;
 		if (bed->cfg.on_events != NULL)
 			bed->cfg.on_events(bed->cfg.on_events_arg, chunk, n);
 	}
@@ -119,12 +123,12 @@ drain_events(struct bed *bed, uint64_t head, const char **wrong)
 }
 
 bool
-rings_drain(struct bed *bed, const char **wrong)
+rings_drain(struct bed_cpu *cpu, const char **wrong)
 {
-	uint64_t console = __atomic_load_n(&bed->share->console_head, __ATOMIC_ACQUIRE);
-	uint64_t event = __atomic_load_n(&bed->share->event_head, __ATOMIC_ACQUIRE);
+	uint64_t console = __atomic_load_n(&cpu->share->console_head, __ATOMIC_ACQUIRE);
+	uint64_t event = __atomic_load_n(&cpu->share->event_head, __ATOMIC_ACQUIRE);
 
-	if (console != bed->console_tail && !drain_console(bed, console, wrong))
+	if (console != cpu->console_tail && !drain_console(cpu, console, wrong))
 		return false;
-	return event == bed->event_tail || drain_events(bed, event, wrong);
+	return event == cpu->event_tail || drain_events(cpu, event, wrong);
 }

@@ -17,6 +17,7 @@ static const char *const exit_names[] = {
 	[BED_EXIT_EVENTS] = "EVENTS",
 	[BED_EXIT_SYNC] = "SYNC",
 	[BED_EXIT_NOP] = "NOP",
+	[BED_EXIT_YIELD] = "YIELD",
 };
 
 /* One entry and return. What is left of the limit bounds the run, so exits cannot prolong it. */
@@ -34,7 +35,7 @@ enter(struct bed *bed, uint64_t deadline, struct hv_exit *e, struct bed_err *err
 		}
 		left = (unsigned)((deadline - now + 999999) / 1000000);
 	}
-	ok = hv_cpu_run(bed->cpu, left, e, err);
+	ok = hv_cpu_run(bed->at->hv, left, e, err);
 	if (bed->booting)
 		bed->boot.run_ns += bed_now_ns() - now;
 	return ok;
@@ -88,43 +89,73 @@ unexpected(struct bed *bed, const struct hv_exit *e, enum bed_exit want, struct 
 	return bed_die(bed, DEATH_PROTOCOL, e, text, err);
 }
 
+static void
+stop_point(struct bed_cpu *cpu)
+{
+	struct bed *bed = cpu->bed;
+
+	if (bed->on_sync == NULL)
+		return;
+	bed->stopped = cpu;
+	bed->on_sync(
+	    bed->on_sync_arg, bed, __atomic_load_n(&cpu->share->death.info, __ATOMIC_RELAXED));
+	bed->stopped = NULL;
+}
+
+enum bed_heard
+bed_hear(struct bed_cpu *cpu, const struct hv_exit *e, enum bed_exit want, struct bed_err *err)
+{
+	struct bed *bed = cpu->bed;
+	const char *wrong;
+
+	bed->at = cpu;
+	if (!rings_drain(cpu, &wrong)) {
+		bed_die(bed, DEATH_PROTOCOL, e, wrong, err);
+		return HEARD_DEATH;
+	}
+	if (e->kind != HV_EXIT_OUT || e->addr != BED_PORT || e->size != 4) {
+		die_of(bed, e, err);
+		return HEARD_DEATH;
+	}
+	if (e->value == (uint64_t)want)
+		return HEARD_WANTED;
+	switch (e->value) {
+	case BED_EXIT_PANIC:
+		bed_die(bed, DEATH_GUEST, e, NULL, err);
+		return HEARD_DEATH;
+	case BED_EXIT_SYNC:
+		stop_point(cpu);
+		return HEARD_RESUME;
+	case BED_EXIT_CONSOLE:
+	case BED_EXIT_EVENTS:
+	case BED_EXIT_NOP:
+	case BED_EXIT_YIELD:
+		return HEARD_RESUME;
+	default:
+		unexpected(bed, e, want, err);
+		return HEARD_DEATH;
+	}
+}
+
+/* One vCPU, in this thread. */
 static bool
 run(struct bed *bed, enum bed_exit want, uint64_t deadline, struct bed_err *err)
 {
-	const char *wrong;
+	enum bed_heard heard;
 	struct hv_exit e;
 
-	for (;;) {
+	hv_cpu_regs(bed->at->hv, &bed->at->before);
+	do {
 		if (!enter(bed, deadline, &e, err))
 			return false;
 		if (e.kind == HV_EXIT_STEP) {
 			bed->steps++;
+			heard = HEARD_RESUME;
 			continue;
 		}
-		if (!rings_drain(bed, &wrong))
-			return bed_die(bed, DEATH_PROTOCOL, &e, wrong, err);
-		if (e.kind != HV_EXIT_OUT || e.addr != BED_PORT || e.size != 4)
-			return die_of(bed, &e, err);
-		if (e.value == (uint64_t)want)
-			return true;
-		switch (e.value) {
-		case BED_EXIT_PANIC:
-			return bed_die(bed, DEATH_GUEST, &e, NULL, err);
-		case BED_EXIT_SYNC:
-			bed->stopped = true;
-			if (bed->on_sync != NULL)
-				bed->on_sync(bed->on_sync_arg, bed,
-				    __atomic_load_n(&bed->share->death.info, __ATOMIC_RELAXED));
-			bed->stopped = false;
-			break;
-		case BED_EXIT_CONSOLE:
-		case BED_EXIT_EVENTS:
-		case BED_EXIT_NOP:
-			break;
-		default:
-			return unexpected(bed, &e, want, err);
-		}
-	}
+		heard = bed_hear(bed->at, &e, want, err);
+	} while (heard == HEARD_RESUME);
+	return heard == HEARD_WANTED;
 }
 
 bool
@@ -135,9 +166,12 @@ bed_run(struct bed *bed, enum bed_exit want, struct bed_err *err)
 
 	if (bed->stepping)
 		limit *= STEP_SLOWER;
-	hv_cpu_regs(bed->cpu, &bed->before);
+	if (limit != 0)
+		limit += bed_now_ns();
 	bed->running = true;
-	ok = run(bed, want, limit == 0 ? 0 : bed_now_ns() + limit, err);
+	ok = bed->cfg.ncpu == 1 ? run(bed, want, limit, err) : cpus_run(bed, want, limit, err);
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++)
+		bed->cpus[i].nposted = 0;
 	bed->running = false;
 	return ok;
 }

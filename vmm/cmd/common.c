@@ -19,11 +19,13 @@ enum {
 	OPT_GUARD,
 	OPT_FLUSH,
 	OPT_ENGINE,
+	OPT_CPUS,
 };
 
 static const struct argp_option options[] = {
 	{ "json", OPT_JSON, NULL, 0, "one JSON document instead of text", 0 },
 	{ "ram", OPT_RAM, "SIZE", 0, "guest memory, such as 16M (default) or 1G", 1 },
+	{ "cpus", OPT_CPUS, "N", 0, "virtual CPUs, 1 (default) to 16", 1 },
 	{ "kva", OPT_KVA, "SIZE", 0, "size of kernel_map (default 4G)", 1 },
 	{ "ptpool", OPT_PTPOOL, "SIZE", 0, "memory for page tables (default: a sixteenth of RAM)",
 	    1 },
@@ -69,6 +71,9 @@ parse_common(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_RAM:
 		parse_size_option(state, "ram", arg, &c->config.ram);
+		return 0;
+	case OPT_CPUS:
+		c->config.ncpu = parse_count_option(state, "cpus", arg);
 		return 0;
 	case OPT_KVA:
 		parse_size_option(state, "kva", arg, &c->config.kva_size);

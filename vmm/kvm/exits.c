@@ -17,6 +17,7 @@ static const char *const kind_names[] = {
 	[HV_EXIT_ENTRY] = "guest state refused",
 	[HV_EXIT_STEP] = "single step",
 	[HV_EXIT_TIMEOUT] = "timeout",
+	[HV_EXIT_KICKED] = "stop by the VMM",
 	[HV_EXIT_OTHER] = "other KVM exit",
 };
 

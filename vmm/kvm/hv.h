@@ -8,11 +8,14 @@
  * hv_vm_slot() for each piece of memory, hv_cpu_create(), hv_cpu_start64(), hv_cpu_run()... Destroying
  * the VM closes everything that is left.
  *
- * Threads: a vCPU belongs to the thread that runs it. A VM may not be used in a forked child: create
- * it in the process that runs it.
+ * Threads: a vCPU belongs to the thread that runs it; all functions on it but hv_cpu_kick() are that
+ * thread's, or another's while it certainly is not inside one. A VM may not be used in a forked child:
+ * create it in the process that runs it.
  */
 #ifndef VMM_KVM_HV_H
 #define VMM_KVM_HV_H
+
+#include <pthread.h>
 
 #include "shared/types.h"
 #include "vmm/error.h"
@@ -97,11 +100,13 @@ struct hv_cpu *hv_cpu_create(struct hv_vm *, unsigned id, struct bed_err *);
 /* How a vCPU begins in 64-bit mode: flat segments, interrupts off, x2APIC on, no GDT and no IDT. */
 struct hv_start {
 	uint64_t root; /* CR3 */
-	uint64_t rip, rsp, rdi;
+	uint64_t rip, rsp, rdi, rsi;
 	uint64_t cr4, efer; /* usually those of hv_features */
 	bool am;            /* CR0.AM */
 };
 void hv_cpu_start64(struct hv_cpu *, const struct hv_start *);
+/* Before the first run of a vCPU with an id above 0: it waits for nobody to start it. */
+bool hv_cpu_ready(struct hv_cpu *, struct bed_err *);
 
 /* State as of the last return from hv_cpu_run(): no system call. */
 struct hv_regs {
@@ -127,6 +132,7 @@ enum hv_exit_kind {
 	HV_EXIT_ENTRY,     /* the CPU refused the guest state: `code` */
 	HV_EXIT_STEP,      /* one instruction done under hv_cpu_step() */
 	HV_EXIT_TIMEOUT,   /* the watchdog; the vCPU can be run again */
+	HV_EXIT_KICKED,    /* hv_cpu_kick(); the vCPU can be run again */
 	HV_EXIT_OTHER,     /* `code` is KVM's exit reason */
 };
 
@@ -147,6 +153,19 @@ struct hv_exit {
  * itself fails.
  */
 bool hv_cpu_run(struct hv_cpu *, unsigned timeout_ms, struct hv_exit *, struct bed_err *);
+
+/* First in a thread made to run a vCPU: the process's signals are for others, but for a kick. */
+void hv_thread_signals(void);
+/* The same without a limit; ends with HV_EXIT_KICKED after hv_cpu_kick(). */
+bool hv_cpu_run_kicked(struct hv_cpu *, struct hv_exit *, struct bed_err *);
+/*
+ * From any thread: `runner`, which runs the vCPU or soon will, is to come back, wherever the guest is, and
+ * for every run from now on at once, until hv_cpu_unkick() by a thread that may use the vCPU.
+ */
+void hv_cpu_kick(struct hv_cpu *, pthread_t runner);
+void hv_cpu_unkick(struct hv_cpu *);
+/* Does the vCPU sleep in HLT? */
+bool hv_cpu_halted(struct hv_cpu *);
 
 /* Returns from KVM_RUN so far. One that a signal caused and that was resumed at once is none: the guest
  * did not leave. A stop by the watchdog is one. */

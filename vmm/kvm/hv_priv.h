@@ -42,6 +42,7 @@ struct hv_cpu {
 	uint64_t exits;
 	bool stepping;
 	bool io_pending; /* the last exit is finished by the next KVM_RUN */
+	bool kicked;     /* atomic: come back, and stay */
 	struct hv_stats stats;
 };
 
@@ -51,6 +52,9 @@ bool hv_cpuid_install(struct hv_cpu *, struct bed_err *);
 
 /* exits.c */
 void hv_exit_decode(const struct kvm_run *, struct hv_exit *);
+
+/* vcpu.c: KVM_RUN failed with this errno. */
+bool hv_run_failed(struct hv_cpu *, int error, struct bed_err *);
 
 /* stats.c */
 void hv_stats_close(struct hv_stats *);

@@ -66,6 +66,7 @@ hv_cpu_start64(struct hv_cpu *cpu, const struct hv_start *s)
 	r->rip = s->rip;
 	r->rsp = s->rsp;
 	r->rdi = s->rdi;
+	r->rsi = s->rsi;
 	r->rflags = RFLAGS_FIXED;
 	cpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
@@ -147,8 +148,8 @@ hv_cpu_set_regs(struct hv_cpu *cpu, const struct hv_regs *in, struct bed_err *er
 	return true;
 }
 
-static bool
-run_failed(struct hv_cpu *cpu, int error, struct bed_err *err)
+bool
+hv_run_failed(struct hv_cpu *cpu, int error, struct bed_err *err)
 {
 	if (error == EIO)
 		return bed_fail(err, BED_E_INTERNAL,
@@ -220,7 +221,7 @@ hv_cpu_run(struct hv_cpu *cpu, unsigned timeout_ms, struct hv_exit *e, struct be
 		e->kind = HV_EXIT_TIMEOUT;
 		return true;
 	}
-	return run_failed(cpu, error, err);
+	return hv_run_failed(cpu, error, err);
 }
 
 uint64_t

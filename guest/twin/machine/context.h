@@ -8,7 +8,9 @@
 #include <machine/param.h>
 #include <ucontext.h>
 
-#define THREAD_MAX        32
+#define THREAD_CPU0       32
+#define THREAD_PER_CPU    8
+#define THREAD_MAX        (THREAD_CPU0 + (BED_CPU_MAX - 1) * THREAD_PER_CPU)
 #define THREAD_STACK_SIZE 0x40000 /* sanitizers want room */
 
 struct context {

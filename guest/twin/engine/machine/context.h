@@ -8,6 +8,8 @@
 
 #include "../../../machine/context.h"
 #undef THREAD_STACK_SIZE
+#undef THREAD_MAX
+#define THREAD_MAX        THREAD_CPU0 /* there is one CPU */
 #define THREAD_STACK_SIZE 0x40000
 
 #endif
