@@ -23,3 +23,8 @@ spin_wait(unsigned *turns)
 	shootdown_serve();
 	sched_yield();
 }
+
+void
+ipi_wakeup(unsigned cpu __unused_arg)
+{
+}
