@@ -4,6 +4,7 @@
  */
 #include "guest/apic.h"
 
+#define MSR_ID  0x802u
 #define MSR_EOI 0x80bu
 #define MSR_SVR 0x80fu
 #define MSR_ICR 0x830u
@@ -35,4 +36,13 @@ apic_send(uint32_t targets, enum vector vector)
 {
 	__asm__ volatile("mfence" ::: "memory");
 	wrmsr(MSR_ICR, ICR_LOGICAL | vector, targets);
+}
+
+uint32_t
+apic_id(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(MSR_ID));
+	return low;
 }

@@ -12,8 +12,9 @@
 enum vector {
 	VECTOR_SHOOTDOWN = 32,
 	VECTOR_WAKEUP = 33,
-	VECTOR_SPURIOUS = 34,
-	VECTOR_LIMIT = 35,
+	VECTOR_PING = 34, /* answered by counting */
+	VECTOR_SPURIOUS = 35,
+	VECTOR_LIMIT = 36,
 };
 
 /* Let interrupts come to this CPU. */
@@ -22,5 +23,6 @@ void apic_enable(void);
 void apic_eoi(void);
 /* Bit n of targets: CPU n. Stores before the call are visible to the handlers. */
 void apic_send(uint32_t targets, enum vector);
+uint32_t apic_id(void);
 
 #endif

@@ -51,6 +51,8 @@ interrupt(const struct bed_frame *f)
 	if (f->trapno == VECTOR_SPURIOUS)
 		return;
 	apic_eoi();
+	if (f->trapno == VECTOR_PING)
+		__atomic_store_n(&ci->ci_pings, ci->ci_pings + 1, __ATOMIC_RELEASE);
 	if (f->trapno == VECTOR_SHOOTDOWN && !ci->ci_idle) {
 		ci->ci_idepth++;
 		shootdown_serve();

@@ -9,8 +9,15 @@
 void
 mtx_init(struct mutex *m, int ipl)
 {
+	mtx_init_rank(m, ipl, RANK_NONE);
+}
+
+void
+mtx_init_rank(struct mutex *m, int ipl, enum lock_rank rank)
+{
 	m->mtx_owner = NULL;
 	m->mtx_wantipl = ipl;
+	m->mtx_rank = rank;
 }
 
 __coldcall void
@@ -27,9 +34,16 @@ mtx_spin(struct mutex *m)
 void
 rw_init(struct rwlock *rw, const char *name)
 {
+	rw_init_rank(rw, name, RANK_NONE);
+}
+
+void
+rw_init_rank(struct rwlock *rw, const char *name, enum lock_rank rank)
+{
 	rw->rwl_owner = 0;
 	rw->rwl_name = name;
 	rw->rwl_waiters = 0;
+	rw->rwl_rank = rank;
 }
 
 /* What the lock word must become for this request, or 0 if it has to wait. */

@@ -23,7 +23,7 @@ pmap_bootstrap(const struct bed_bootinfo *bi)
 	pm->pm_limit = VM_MIN_KERNEL_ADDRESS + bi->kva_size;
 	pm->pm_pool = bi->ptpool_next;
 	pm->pm_poolend = bi->ptpool_end;
-	mtx_init(&pm->pm_mtx, IPL_VM);
+	mtx_init_rank(&pm->pm_mtx, IPL_VM, RANK_PMAP);
 	pmap_flush_threshold = bi->flush_threshold ? bi->flush_threshold : PMAP_FLUSH_THRESHOLD;
 	pmap_shootdown_init(bi->ncpu);
 	direct_end = (vaddr_t)PMAP_DIRECT_MAP(bi->direct_end);

@@ -14,7 +14,7 @@ bool cold = true;
 uint32_t ncpus = 1;
 struct cpu_info *cpu_table[BED_CPU_MAX];
 uint32_t cpus_active = 1;
-struct mutex sched_mtx = MUTEX_INITIALIZER(IPL_HIGH);
+struct mutex sched_mtx = MUTEX_INITIALIZER_RANK(IPL_HIGH, RANK_SCHED);
 
 /* The part of the pool that is a CPU's. */
 static struct thread *

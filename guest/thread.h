@@ -30,6 +30,8 @@ enum thread_state {
 	THREAD_PARKED = 4,   /* off the CPU; whoever knows it may switch to it */
 };
 
+#define THREAD_LOCKS 8
+
 struct thread {
 	struct context td_ctx;   /* valid unless RUNNING */
 	struct cpu_info *td_cpu; /* whose thread it is */
@@ -45,6 +47,14 @@ struct thread {
 	struct bed_slot *td_slot;    /* the call it runs, or NULL */
 	struct onfault
 	    *td_onfault; /* where a page fault that cannot be resolved continues, or NULL */
+	/* Locks it holds or waits for, in the order it took them (checked flavour). */
+	uint32_t td_nheld;
+	struct {
+		const void *lock;
+		const char *name;
+		uint32_t rank;
+		uint32_t kind; /* enum lock_kind */
+	} td_held[THREAD_LOCKS];
 	void (*td_fn)(void *);
 	void *td_arg;
 	vaddr_t td_stack_low, td_stack_high;

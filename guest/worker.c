@@ -25,6 +25,7 @@ run_slot(struct bed_slot *slot)
 	self->td_slot = slot;
 	slot->result = call_run(call, slot->call, slot->arg, &slot->result2);
 	self->td_slot = NULL;
+	lock_none_held("a call returns");
 	__atomic_store_n(&slot->state, BED_SLOT_DONE, __ATOMIC_RELEASE);
 }
 

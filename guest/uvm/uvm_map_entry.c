@@ -26,7 +26,7 @@ struct entry_page {
 #define ENTRIES_PER_PAGE (PAGE_SIZE / sizeof(struct vm_map_entry) - 1)
 _Static_assert(sizeof(struct entry_page) <= sizeof(struct vm_map_entry), "header fits a slot");
 
-static struct mutex pool_mtx = MUTEX_INITIALIZER(IPL_VM);
+static struct mutex pool_mtx = MUTEX_INITIALIZER_RANK(IPL_VM, RANK_ENTRIES);
 static struct vm_map_entry static_entry[MAX_KMAPENT];
 static struct vm_map_entry *static_free;
 static unsigned static_next; /* of static_entry: never used so far */

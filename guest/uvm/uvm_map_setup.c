@@ -23,8 +23,8 @@ uvm_map_setup(struct vm_map *map, struct pmap *pmap, vaddr_t min, vaddr_t max, i
 		.ref_count = 1,
 		.own_storage = 1,
 	};
-	rw_init(&map->lock, name);
-	mtx_init(&map->mtx, IPL_VM);
+	rw_init_rank(&map->lock, name, RANK_MAP);
+	mtx_init_rank(&map->mtx, IPL_VM, RANK_MAP_INTRSAFE);
 	header->start = header->end = min;
 	header->fspace = max - min;
 	header->attr = UINT64_MAX; /* equal to no entry's */

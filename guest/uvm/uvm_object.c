@@ -54,7 +54,7 @@ int
 uvm_obj_init(struct uvm_object *obj, vsize_t size, int refs)
 {
 	*obj = (struct uvm_object){ .uo_refs = refs };
-	mtx_init(&obj->vmobjlock, IPL_VM);
+	mtx_init_rank(&obj->vmobjlock, IPL_VM, RANK_OBJECT);
 	obj->uo_ndir = (size + NODE_BYTES - 1) / NODE_BYTES;
 	obj->uo_dir = meta_alloc(dir_pages(obj));
 	return obj->uo_dir == NULL ? ENOMEM : 0;

@@ -109,7 +109,7 @@ uvm_page_init(void)
 	pg = uvm_page_steal((npages + vm_nphysseg + 1) * sizeof(*pg));
 	page_init_done = true;
 
-	mtx_init(&uvm_pmr.fpageqlock, IPL_VM);
+	mtx_init_rank(&uvm_pmr.fpageqlock, IPL_VM, RANK_PAGES);
 	pg->pg_flags = PQ_INUSE;
 	for (struct vm_physseg *seg = segment_from(0); seg != NULL;
 	     seg = segment_from(seg->start + 1)) {

@@ -55,6 +55,8 @@ bed_opts_config(const struct bed_opts *opts)
 	bed_config_init(&cfg);
 	if (opts->ram != 0)
 		cfg.ram = opts->ram;
+	if (opts->ncpu != 0)
+		cfg.ncpu = opts->ncpu;
 	if (opts->kva != 0)
 		cfg.kva_size = opts->kva;
 	cfg.ptpool = opts->ptpool;

@@ -46,6 +46,7 @@ struct bed_opts {
 	uint32_t flags; /* added */
 	unsigned timeout_ms;
 	uint64_t flush_threshold;
+	unsigned ncpu;
 	bool release;
 };
 struct bed_config bed_opts_config(const struct bed_opts *);

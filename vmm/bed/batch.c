@@ -15,6 +15,9 @@ struct bed_prog {
 	struct bed *bed;
 	unsigned n;
 	const char *spoilt; /* the first mistake made while building */
+	bool posted;
+	unsigned cpu, slot; /* posted: where */
+	uint64_t repeat;
 	struct bed_op op[BED_PROG_OPS];
 };
 
@@ -43,6 +46,7 @@ bed_prog_clear(struct bed_prog *p)
 {
 	p->n = 0;
 	p->spoilt = NULL;
+	p->posted = false;
 }
 
 static void
@@ -103,33 +107,59 @@ bed_prog_len(const struct bed_prog *p)
 }
 
 bool
-bed_prog_run(struct bed_prog *p, uint64_t repeat, uint64_t *done, struct bed_err *err)
+bed_prog_post(struct bed_prog *p, unsigned cpu, uint64_t repeat, struct bed_err *err)
 {
-	uint64_t args[] = { BED_PROG_PA, p->n, repeat };
-	struct bed_op *area = memory_at(&p->bed->mem, BED_PROG_PA);
+	uint64_t args[] = { memory_prog(&p->bed->mem, cpu), p->n, repeat };
+
+	if (p->spoilt != NULL)
+		return bed_fail(err, BED_E_USAGE, "the program cannot run: %s", p->spoilt);
+	if (p->posted)
+		return bed_fail(err, BED_E_USAGE, "the program is posted already");
+	if (!bed_post_on(p->bed, cpu, BED_CALL_batch, args, 3, &p->slot, err))
+		return bed_fail_in(err, "a program of %u operations", p->n);
+	memcpy(memory_at(&p->bed->mem, args[0]), p->op, p->n * sizeof(p->op[0]));
+	p->posted = true;
+	p->cpu = cpu;
+	p->repeat = repeat;
+	return true;
+}
+
+bool
+bed_prog_finish(struct bed_prog *p, uint64_t *done, struct bed_err *err)
+{
+	const struct bed_op *area = memory_at(&p->bed->mem, memory_prog(&p->bed->mem, p->cpu));
 	struct bed_result res;
 
 	*done = 0;
-	if (p->spoilt != NULL)
-		return bed_fail(err, BED_E_USAGE, "the program cannot run: %s", p->spoilt);
-	memcpy(area, p->op, p->n * sizeof(p->op[0]));
-	if (!bed_call_try(p->bed, BED_CALL_batch, args, 3, &res, err))
+	if (!p->posted)
+		return bed_fail(err, BED_E_USAGE, "the program was not posted");
+	if (!bed_call_wait(p->bed, p->slot, &res, err)) {
+		p->posted = false;
 		return bed_fail_in(err, "a program of %u operations", p->n);
+	}
 	if (res.state != BED_STATE_DONE)
 		return bed_fail(err, BED_E_FINDING,
 		    "a program of %u operations sleeps on \"%s\": one of its calls waits for "
 		    "something no other call will do",
 		    p->n, res.wmesg);
+	p->posted = false;
 	for (unsigned i = 0; i < p->n; i++) {
 		p->op[i].result = area[i].result;
 		p->op[i].result2 = area[i].result2;
 	}
 	*done = res.value;
-	if (res.value == p->n * repeat)
+	if (res.value == p->n * p->repeat)
 		return true;
 	return bed_fail(err, BED_E_FINDING,
 	    "a program of %u operations, %" PRIu64 " times: the guest ran %" PRIu64 " operations",
-	    p->n, repeat, res.value);
+	    p->n, p->repeat, res.value);
+}
+
+bool
+bed_prog_run(struct bed_prog *p, uint64_t repeat, uint64_t *done, struct bed_err *err)
+{
+	*done = 0;
+	return bed_prog_post(p, 0, repeat, err) && bed_prog_finish(p, done, err);
 }
 
 const struct bed_op *

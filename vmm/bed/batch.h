@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Programs: many calls run by the guest without an exit between them. Built in host memory, copied to
- * the area at BED_PROG_PA to run, results copied back.
+ * the area of the vCPU that runs it (BED_PROG_BYTES), results copied back.
  *
  *	struct bed_prog *p = bed_prog_new(bed, &err);
  *	unsigned a = bed_prog_add(p, BED_CALL_uvm_km_alloc, (uint64_t[]){ BED_MAP_KERNEL, 8192 }, 2);
@@ -39,6 +39,13 @@ unsigned bed_prog_len(const struct bed_prog *);
 
 /* Run it `repeat` times in one call. *done: operations executed, on failure too. */
 bool bed_prog_run(struct bed_prog *, uint64_t repeat, uint64_t *done, struct bed_err *);
+
+/*
+ * The same in parts, on any vCPU: post one program a vCPU, bed_wait() runs all that are posted at the same
+ * time, then finish each. A program that sleeps stays posted: finish it again when it was woken.
+ */
+bool bed_prog_post(struct bed_prog *, unsigned cpu, uint64_t repeat, struct bed_err *);
+bool bed_prog_finish(struct bed_prog *, uint64_t *done, struct bed_err *);
 
 /* An operation with the results of its last execution; NULL: no such operation. */
 const struct bed_op *bed_prog_result(const struct bed_prog *, unsigned op);
