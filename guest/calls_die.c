@@ -5,6 +5,7 @@
 #include <machine/assert.h>
 #include "guest/calls.h"
 #include "guest/exit.h"
+#include "guest/intr.h"
 
 uint64_t
 call_die_panic(const uint64_t *arg __unused_arg, uint64_t *result2 __unused_arg)
@@ -27,6 +28,7 @@ call_die_triple(const uint64_t *arg __unused_arg, uint64_t *result2 __unused_arg
 uint64_t
 call_die_hang(const uint64_t *arg __unused_arg, uint64_t *result2 __unused_arg)
 {
+	intr_disable();
 	for (;;)
 		__builtin_ia32_pause();
 }

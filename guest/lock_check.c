@@ -48,8 +48,8 @@ lock_wanted(const void *lock, enum lock_kind kind, uint32_t rank, const char *na
 			panic("%s (%p) taken again by thread \"%s\", which has it",
 			    name_of(name, rank), lock, td->td_name);
 		if (rank != RANK_NONE && td->td_held[i].rank >= rank)
-			panic("lock order: %s (%p) taken with %s (%p) held",
-			    name_of(name, rank), lock, td->td_held[i].name, td->td_held[i].lock);
+			panic("lock order: %s (%p) taken with %s (%p) held", name_of(name, rank),
+			    lock, td->td_held[i].name, td->td_held[i].lock);
 	}
 	if (kind != LOCK_MUTEX && curcpu()->ci_mutex_level > 0)
 		panic("lock order: %s (%p), which may sleep, taken with %s held",

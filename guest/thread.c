@@ -73,11 +73,9 @@ thread_new(void (*fn)(void *), void *arg, const char *name)
 		if (++td == end)
 			return NULL;
 	}
-	*td = (struct thread){ .td_state = THREAD_PARKED,
-		.td_cpu = ci,
-		.td_name = name,
-		.td_fn = fn,
-		.td_arg = arg };
+	*td = (struct thread){
+		.td_state = THREAD_PARKED, .td_cpu = ci, .td_name = name, .td_fn = fn, .td_arg = arg
+	};
 	thread_stack(td);
 	context_init(&td->td_ctx, (void *)td->td_stack_high, thread_start, td);
 	return td;

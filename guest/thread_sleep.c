@@ -109,7 +109,9 @@ sleep_finish(uint64_t nsecs, bool do_sleep)
 	if (unlikely(do_sleep && cpu_cannot_sleep()))
 		panic("sleep on %p (%s) where sleeping is forbidden: %s",
 		    (const void *)td->td_wchan, td->td_wmesg,
-		    cold ? "boot" : curcpu()->ci_idepth > 0 ? "interrupt" : lock_held_mutex());
+		    cold                      ? "boot"
+		    : curcpu()->ci_idepth > 0 ? "interrupt"
+					      : lock_held_mutex());
 	sched_enter();
 	if (td->td_wchan == NULL || !do_sleep) {
 		if (td->td_wchan != NULL)

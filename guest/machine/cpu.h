@@ -25,7 +25,7 @@ struct cpu_info {
 	int ci_idepth;      /* interrupt nesting */
 	bool ci_idle; /* has nothing to run; who gives it something clears this and interrupts it */
 	struct run_queue ci_run;  /* of several CPUs: guarded by the scheduler's lock */
-	uint32_t ci_pings; /* interrupts of calls ipi_ping taken; only this CPU writes it */
+	uint32_t ci_pings;        /* interrupts of calls ipi_ping taken; only this CPU writes it */
 	struct thread *ci_parked; /* workers nobody needs now, most recently used first */
 };
 

@@ -34,17 +34,17 @@ enum lock_kind { LOCK_MUTEX = 0, LOCK_WRITE = 1, LOCK_READ = 2 };
  * The order in which locks are taken: X(rank, name), lowest first. A lock is waited for only while every lock
  * held has a lower rank; one of rank NONE takes no part. docs/locking.md says what each guards.
  */
-#define LOCK_RANKS(X)              \
-	X(NONE, "lock")            \
-	X(PAIR0, "pair0")          \
-	X(PAIR1, "pair1")          \
-	X(MAP, "map")              \
-	X(MAP_INTRSAFE, "intrsafe map") \
+#define LOCK_RANKS(X)                     \
+	X(NONE, "lock")                   \
+	X(PAIR0, "pair0")                 \
+	X(PAIR1, "pair1")                 \
+	X(MAP, "map")                     \
+	X(MAP_INTRSAFE, "intrsafe map")   \
 	X(GROWTH, "growth of kernel_map") \
-	X(ENTRIES, "map entries")  \
-	X(OBJECT, "object")        \
-	X(PAGES, "pages")          \
-	X(PMAP, "pmap")            \
+	X(ENTRIES, "map entries")         \
+	X(OBJECT, "object")               \
+	X(PAGES, "pages")                 \
+	X(PMAP, "pmap")                   \
 	X(SCHED, "scheduler")
 
 enum lock_rank {

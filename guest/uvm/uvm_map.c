@@ -11,7 +11,8 @@
 #include "uvm_object.h"
 
 vaddr_t uvm_maxkaddr = VM_MIN_KERNEL_ADDRESS;
-static struct mutex growth_mtx = MUTEX_INITIALIZER_RANK(IPL_VM, RANK_GROWTH); /* guards uvm_maxkaddr */
+static struct mutex growth_mtx =
+    MUTEX_INITIALIZER_RANK(IPL_VM, RANK_GROWTH); /* guards uvm_maxkaddr */
 
 /* Tables for everything below end; ENOMEM if there is no page for them. */
 static int

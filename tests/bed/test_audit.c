@@ -378,7 +378,7 @@ map_locks(struct scene *s)
 static void
 threads(struct scene *s)
 {
-	POKE(s, GLOBAL(s, struct run_queue, "run_queue")->first,
+	POKE(s, GLOBAL(s, struct cpu_info, "cpu0")->ci_run.first,
 	    (struct thread *)inside_symbol(s->bed, "thread_pool").v);
 }
 

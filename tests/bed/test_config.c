@@ -51,8 +51,11 @@ BED_TEST(config, absurd_machines_are_refused)
 		{ "all is pool", 16 * MIB, 4 * GIB, 16 * MIB, 1, 0, "page tables", "more RAM" },
 		{ "a pool of 1 TiB", 16 * MIB, 4 * GIB, 1024 * GIB, 1, 0, "page-table pool",
 		    "less than RAM" },
-		{ "no CPU", 16 * MIB, 4 * GIB, 0, 0, 0, "0 CPUs", "one CPU" },
-		{ "two CPUs", 16 * MIB, 4 * GIB, 0, 2, 0, "2 CPUs", "one CPU" },
+		{ "no CPU", 16 * MIB, 4 * GIB, 0, 0, 0, "0 CPUs", "from 1 to 16" },
+		{ "17 CPUs", 16 * MIB, 4 * GIB, 0, 17, 0, "17 CPUs", "from 1 to 16" },
+		{ "two CPUs, counted", 16 * MIB, 4 * GIB, 0, 2, BED_COUNT_BOOT, "2 CPUs",
+		    "counted with one" },
+		{ "16 CPUs in 8 MiB", 8 * MIB, 4 * GIB, 0, 16, 0, "what each CPU has", "more RAM" },
 		{ "unknown flag", 16 * MIB, 4 * GIB, 0, 1, 0x1000, "flags 0x1000", "" },
 	};
 

@@ -39,7 +39,9 @@ BED_TEST(parts, configurations)
 		{ 16 * MIB, 4 * GIB, 100, 1, 0, BED_CHECKED, "page-table pool" },
 		{ 16 * MIB, 4 * GIB, 32 * MIB, 1, 0, BED_CHECKED, "page-table pool" },
 		{ 16 * MIB, 4 * GIB, 0, 0, 0, BED_CHECKED, "0 CPUs" },
-		{ 16 * MIB, 4 * GIB, 0, 2, 0, BED_CHECKED, "2 CPUs" },
+		{ 16 * MIB, 4 * GIB, 0, 16, 0, BED_CHECKED, NULL },
+		{ 16 * MIB, 4 * GIB, 0, 17, 0, BED_CHECKED, "17 CPUs" },
+		{ 16 * MIB, 4 * GIB, 0, 2, BED_COUNT_BOOT, BED_CHECKED, "2 CPUs" },
 		{ 16 * MIB, 4 * GIB, 0, 1, 0x100, BED_CHECKED, "unknown flags 0x100" },
 		{ 16 * MIB, 4 * GIB, 0, 1, 0, 7, "unknown flavour 7" },
 	};
@@ -99,9 +101,10 @@ static const struct image small_image = {
 
 /* Whatever the size: every byte of RAM has at most one owner, in order, and nothing lies outside. */
 static void
-check_division(const struct memory *m, const struct bed_bootinfo *b, uint64_t ram)
+check_division(const struct memory *m, const struct bed_bootinfo *b, uint64_t ram, unsigned ncpu)
 {
-	uint64_t end = BED_SHARE_PA + BED_SHARE_STRIDE, total = 0;
+	uint64_t share = ncpu * (uint64_t)BED_SHARE_STRIDE, prog = ncpu * (uint64_t)BED_PROG_BYTES;
+	uint64_t end = BED_SHARE_PA + share, total = 0;
 
 	for (unsigned i = 0; i < b->nseg; i++) {
 		const struct bed_seg *s = &b->seg[i];
@@ -118,31 +121,41 @@ check_division(const struct memory *m, const struct bed_bootinfo *b, uint64_t ra
 	cr_assert(b->ptpool_start >= b->image_end && b->ptpool_start % (2 * MIB) == 0);
 	cr_assert(end == b->direct_end);
 	cr_assert(b->ram[0].end + (b->ram[1].end - b->ram[1].start) == ram);
+	for (unsigned cpu = 1; cpu < ncpu; cpu++) {
+		uint64_t at = memory_prog(m, cpu);
+
+		cr_assert(at >= b->image_end && at + BED_PROG_BYTES <= b->ptpool_start);
+	}
+	cr_assert(b->cpu_area + (ncpu - 1) * (uint64_t)BED_CPU_AREA == b->image_end);
 	/* All that is not the first 64 KiB, a share area, the programs, the image or the pool. */
-	cr_assert(total == ram - BED_SHARE_PA - BED_SHARE_STRIDE - BED_PROG_BYTES -
-			       (b->image_end - b->image_start) - (m->pool_end - m->pool_start));
+	cr_assert(total == ram - BED_SHARE_PA - share - prog - (b->image_end - b->image_start) -
+			       (m->pool_end - m->pool_start));
 }
 
 BED_TEST(parts, memory_is_divided)
 {
 	static const uint64_t sizes[] = { 8 * MIB, 10 * MIB, 16 * MIB, 64 * MIB, GIB, 3 * GIB,
-		3 * GIB + 2 * MIB, 4 * GIB, 64 * GIB };
+		3 * GIB + 2 * MIB, 4 * GIB, 64 * GIB, 16 * MIB, 32 * MIB, 4 * GIB };
+	static const unsigned cpus[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 16, 16 };
 	struct memory_slot slot[MEMORY_SLOTS];
 	struct bed_config cfg;
 	struct bed_err err;
 
 	bed_config_init(&cfg);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct image image = small_image;
 		struct bed_bootinfo b = { 0 };
 		struct memory m;
 		uint64_t covered = 0;
 		unsigned n;
 
 		cfg.ram = sizes[i];
+		cfg.ncpu = cpus[i];
+		image_extend(&image, (cpus[i] - 1) * (uint64_t)BED_CPU_AREA);
 		cr_assert(memory_create(&m, cfg.ram, true, &err), "%s", err.text);
 		cr_assert((uintptr_t)m.base % (2 * MIB) == 0);
-		cr_assert(memory_plan(&m, &cfg, &small_image, &b, &err), "%s", err.text);
-		check_division(&m, &b, cfg.ram);
+		cr_assert(memory_plan(&m, &cfg, &image, &b, &err), "%s", err.text);
+		check_division(&m, &b, cfg.ram, cpus[i]);
 		n = memory_slots(&m, slot);
 		for (unsigned k = 0; k < n; k++) {
 			cr_assert(slot[k].offset == covered);
@@ -270,6 +283,7 @@ bed_with_share(void)
 	bed_config_init(&bed->cfg);
 	bed->cpus[0].share = calloc(1, sizeof(*bed->cpus[0].share));
 	cr_assert(bed->cpus[0].share != NULL);
+	bed->cpus[0].bed = bed;
 	return bed;
 }
 
@@ -332,7 +346,8 @@ on_events(void *arg, const struct bed_event *e, unsigned n)
 static void
 record(struct bed *bed, uint64_t ticket)
 {
-	struct bed_event *e = &bed->cpus[0].share->event[bed->cpus[0].share->event_head++ % BED_EVENTS];
+	struct bed_event *e =
+	    &bed->cpus[0].share->event[bed->cpus[0].share->event_head++ % BED_EVENTS];
 
 	*e = (struct bed_event){ .ticket = ticket, .type = 1 };
 }

@@ -195,8 +195,8 @@ seed(struct tlbsan *s)
 	view_iterate(&view, NULL, &ops, s);
 	/* Several vCPUs at rest are all off. The records that follow have tickets far above these. */
 	for (unsigned i = 0; cpus.a[0] > 1 && i < cpus.a[0]; i++)
-		feed(s, &(struct tlb_event){
-			    .type = TLB_OFF, .cpu = (uint16_t)i, .ticket = 1 + i });
+		feed(
+		    s, &(struct tlb_event){ .type = TLB_OFF, .cpu = (uint16_t)i, .ticket = 1 + i });
 	return s->failed.text[0] == '\0';
 }
 
