@@ -8,7 +8,7 @@
 #include <machine/mmu.h>
 #include "guest/apic.h"
 #include "guest/cpuarea.h"
-#include "guest/idle.h"
+#include "guest/cpus.h"
 #include "guest/intr.h"
 #include "guest/stack.h"
 #include "guest/thread.h"

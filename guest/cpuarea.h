@@ -45,9 +45,4 @@ extern const uint64_t gdt[GDT_ENTRIES]; /* descriptor.asm */
 /* The area of CPU id > 0. */
 struct cpu_area *cpu_area(unsigned id);
 
-/* By the first CPU, once: all that the others need to begin; the VMM starts them after BED_EXIT_READY. */
-void cpu_make_others(unsigned ncpu, paddr_t areas);
-/* Interrupts on: the last step of a CPU's start where there is more than one. */
-void cpu_begin(void);
-
 #endif

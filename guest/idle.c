@@ -11,8 +11,8 @@
  * it halts: from BED_EXIT_IDLE until the host resumes the CPU that left, memory stands still.
  */
 #include <machine/ipi.h>
+#include "guest/cpus.h"
 #include "guest/exit.h"
-#include "guest/idle.h"
 #include "guest/intr.h"
 #include "guest/thread.h"
 

@@ -5,7 +5,7 @@
 #include <machine/assert.h>
 #include <machine/mmu.h>
 #include "guest/calls.h"
-#include "guest/cpuarea.h"
+#include "guest/cpus.h"
 #include "guest/maps.h"
 #include "guest/stack.h"
 #include "guest/worker.h"

@@ -5,9 +5,8 @@
 #include <machine/assert.h>
 #include <machine/ipi.h>
 #include "guest/calls.h"
-#include "guest/cpuarea.h"
+#include "guest/cpus.h"
 #include "guest/exit.h"
-#include "guest/idle.h"
 #include "guest/worker.h"
 
 /* Inline in both loops: it is most of what a call costs. */

@@ -23,8 +23,3 @@ spin_wait(unsigned *turns)
 	shootdown_serve();
 	sched_yield();
 }
-
-void
-ipi_wakeup(unsigned cpu __unused_arg)
-{
-}

@@ -9,7 +9,7 @@
 bool
 twin_guards(const struct image *im, struct twin_guard guard[2])
 {
-	guard[0] = (struct twin_guard){ .stride = STACK_STRIDE, .n = THREAD_MAX };
+	guard[0] = (struct twin_guard){ .stride = STACK_STRIDE, .n = THREAD_CPU0 };
 	guard[1] = (struct twin_guard){ .stride = IST_STRIDE, .n = IST_STACKS };
 	return image_symbol(im, "thread_stacks", &guard[0].va) &&
 	       image_symbol(im, "ist_stacks", &guard[1].va);

@@ -5,8 +5,7 @@
 #include <machine/assert.h>
 
 #include "guest/apic.h"
-#include "guest/cpuarea.h"
-#include "guest/idle.h"
+#include "guest/cpus.h"
 
 void
 cpu_make_others(unsigned n, paddr_t areas __unused_arg)
