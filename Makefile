@@ -50,7 +50,7 @@ MACHINE_C := $(wildcard guest/uvm/*.c guest/twin/engine/*.c) $(wildcard guest/pm
              $(filter-out guest/calls_access.c guest/calls_bench.c guest/calls_work.c,$(wildcard guest/calls*.c)) \
              $(patsubst %,guest/%.c,console event format lock lock_check main maps panic stop worker) \
              $(patsubst %,guest/twin/%.c,cpu fault tlb)
-LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c vmm/twin/*.c)
+LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/ghost/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c vmm/twin/*.c)
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
 CMD_ASM   := vmm/cmd/builtin.asm
 UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)

@@ -94,9 +94,15 @@ audit_free(struct audit *a)
 	free(a);
 }
 
+const struct audit_input *
+audit_reading(const struct audit *a)
+{
+	return &a->in;
+}
+
 bool
-audit_run(struct audit *a, const struct audit_source *src, const struct snapshot *snap,
-    enum audit_kind kind, struct bed_err *err)
+audit_look(struct audit *a, const struct audit_source *src, const struct snapshot *snap,
+    struct bed_err *err)
 {
 	struct audit_input *in = &a->in;
 	uint64_t t0 = now_ns();
@@ -109,6 +115,18 @@ audit_run(struct audit *a, const struct audit_source *src, const struct snapshot
 		    in->oom ? "out of memory for an audit"
 			    : "the guest image lies outside of memory");
 	a->read_ns = now_ns() - t0;
+	return true;
+}
+
+bool
+audit_run(struct audit *a, const struct audit_source *src, const struct snapshot *snap,
+    enum audit_kind kind, struct bed_err *err)
+{
+	struct audit_input *in = &a->in;
+	uint64_t t0;
+
+	if (!audit_look(a, src, snap, err))
+		return false;
 	for (unsigned i = 0; i < NROWS; i++) {
 		struct audit_verdict *v = &a->verdict[i];
 

@@ -62,6 +62,10 @@ void audit_free(struct audit *); /* NULL is fine */
 bool audit_run(struct audit *, const struct audit_source *, const struct snapshot *,
     enum audit_kind kind, struct bed_err *);
 
+/* Read everything and check nothing. What was read stays readable until the next run (audit_reading(), input.h). */
+bool audit_look(
+    struct audit *, const struct audit_source *, const struct snapshot *, struct bed_err *);
+
 const struct audit_verdict *audit_verdict(const struct audit *, unsigned i);
 /* The first rule that is broken, or NULL; *i is its place in the table. */
 const struct audit_verdict *audit_broken(const struct audit *, unsigned *i);

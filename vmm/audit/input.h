@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the rules are checked on: the page tables and the guest's structures, read once, bounds-checked,
- * sorted. For vmm/audit/ only.
+ * sorted. For vmm/audit/, and for those who abstract from it what they need (vmm/ghost/read.c).
  *
  * The reader stops where something makes no sense and notes it (struct audit_torn); the rule that owns
  * that structure reports it, the others leave alone what could not be read.
@@ -162,6 +162,9 @@ struct audit_indexed {
 	uint64_t page, owner;
 	unsigned column;
 };
+
+/* What the last audit_run() or audit_look() has read; valid while its source, snapshot and guest are. */
+const struct audit_input *audit_reading(const struct audit *);
 
 /* Fills what it can; false: out of memory. */
 bool audit_read(struct audit_input *);

@@ -24,7 +24,12 @@ struct sleeper {
 struct check {
 	struct bed *bed;
 	struct audit *audit;
-	struct sleeper sleeper[BED_SLOTS];
+	struct audit_source src; /* of the last reading */
+	struct check_ghost *ghost;
+	unsigned witnesses;
+	uint64_t exits; /* of the bed when it was last looked at */
+	struct sleeper sleeper[BED_SLOTS], woken[BED_SLOTS];
+	unsigned nwoken;         /* by the call being judged */
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
 	unsigned now;
 	struct snap_diff diff;
@@ -55,9 +60,14 @@ check_new(struct bed *bed, struct bed_err *err)
 	c->audit = audit_new(bed, err);
 	if (!call_hash_init(&c->hash, bed))
 		bed_fail(err, BED_E_HOST, "out of memory for the checker");
-	if (c->audit == NULL || c->hash.number == NULL ||
-	    !snapshot_take(&c->snap[0], &view, NULL, err) ||
-	    !check_audit(c->audit, bed, &c->snap[0], err)) {
+	c->ghost = check_ghost_new(bed, err);
+	c->src = audit_source(bed);
+	c->witnesses = CHECK_ALL;
+	c->exits = bed_stats(bed).exits;
+	if (c->audit == NULL || c->ghost == NULL || c->hash.number == NULL ||
+	     !snapshot_take(&c->snap[0], &view, NULL, err) ||
+	    !check_audit_source(c->audit, &c->src, &c->snap[0], err) ||
+	    !check_ghost_adopt(c->ghost, c->audit, err)) {
 		check_free(c);
 		return NULL;
 	}
@@ -72,9 +82,71 @@ check_free(struct check *c)
 	snapshot_free(&c->snap[0]);
 	snapshot_free(&c->snap[1]);
 	snap_diff_free(&c->diff);
+	check_ghost_free(c->ghost);
 	audit_free(c->audit);
 	call_hash_free(&c->hash);
 	free(c);
+}
+
+/* Add the time since *t0 to a cost, and begin the next. */
+static void
+charge(uint64_t *cost, uint64_t *t0)
+{
+	uint64_t now = now_ns();
+
+	*cost += now - *t0;
+	*t0 = now;
+}
+
+/* A snapshot in the place of the last one, and the structures. */
+static bool
+look_again(struct check *c, struct bed_err *err)
+{
+	struct view view = bed_view(c->bed);
+
+	c->exits = bed_stats(c->bed).exits;
+	c->src = audit_source(c->bed);
+	return snapshot_take(&c->snap[c->now], &view, NULL, err) &&
+	       audit_look(c->audit, &c->src, &c->snap[c->now], err);
+}
+
+bool
+check_resync(struct check *c, struct bed_err *err)
+{
+	return look_again(c, err) && check_ghost_adopt(c->ghost, c->audit, err);
+}
+
+bool
+check_witnesses(struct check *c, unsigned witnesses, struct bed_err *err)
+{
+	c->witnesses = witnesses;
+	return check_resync(c, err);
+}
+
+bool
+check_parse_witnesses(const char *text, unsigned *witnesses)
+{
+	static const struct {
+		const char *name;
+		unsigned set;
+	} names[] = { { "mappings", CHECK_MAPPINGS }, { "kvm", CHECK_KVM },
+		{ "audit", CHECK_AUDIT }, { "ghost", CHECK_GHOST }, { "tlb", CHECK_TLB },
+		{ "all", CHECK_ALL }, { "none", 0 } };
+
+	*witnesses = 0;
+	for (;;) {
+		size_t len = strcspn(text, ","), i = 0, n = sizeof(names) / sizeof(names[0]);
+
+		while (i < n &&
+		       (strlen(names[i].name) != len || strncmp(names[i].name, text, len) != 0))
+			i++;
+		if (i == n)
+			return false;
+		*witnesses |= names[i].set;
+		if (text[len] == '\0')
+			return true;
+		text += len + 1;
+	}
 }
 
 const struct snapshot *
@@ -231,10 +303,11 @@ mappings_agree(struct check *c, struct call_effect *e, struct bed_err *err)
 	return snapshot_diff(before, after, &c->diff, err);
 }
 
-/* Calls that were asleep and are done now add their effects. */
+/* Calls that were asleep and are done now. */
 static bool
-wake_sleepers(struct check *c, struct call_effect *e, struct bed_err *err)
+wake_sleepers(struct check *c, struct bed_err *err)
 {
+	c->nwoken = 0;
 	for (unsigned slot = 0; slot < BED_SLOTS; slot++) {
 		struct sleeper *s = &c->sleeper[slot];
 
@@ -245,38 +318,102 @@ wake_sleepers(struct check *c, struct call_effect *e, struct bed_err *err)
 		if (s->result->state != BED_STATE_DONE)
 			continue;
 		call_hash_result(&c->hash, c->bed, s->id, s->result);
-		if (!call_effect(e, c->bed, &c->snap[c->now], s->id, s->arg, s->result))
-			return bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
+		c->woken[c->nwoken++] = *s;
 		s->result = NULL;
 	}
 	return true;
 }
 
-/* The call is done: look at everything. On success the new snapshot is the one to compare with next. */
+/* The mappings and the counted work are those of the call and of the calls it woke. */
 static bool
-judge(struct check *c, enum bed_call_id id, const uint64_t *args, const struct bed_result *result,
-    const struct bed_counters *before, uint64_t exits, struct bed_err *err)
+check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
+    const struct bed_result *result, const struct bed_counters *before, uint64_t exits,
+    struct bed_err *err)
 {
-	struct view view = bed_view(c->bed);
 	struct bed_counters after = bed_counters(c->bed, 0);
 	struct call_effect effect = CALL_EFFECT_NONE;
-	bool ok;
+	bool ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result);
 
-	if (!snapshot_take(&c->snap[!c->now], &view, NULL, err))
-		return false;
-	call_hash_result(&c->hash, c->bed, id, result);
-	ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result) ||
-	     bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
-	ok = ok && wake_sleepers(c, &effect, err) && mappings_agree(c, &effect, err);
+	for (unsigned i = 0; i < c->nwoken; i++)
+		ok = ok && call_effect(&effect, c->bed, &c->snap[c->now], c->woken[i].id,
+			       c->woken[i].arg, c->woken[i].result);
+	if (!ok)
+		bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
+	ok = ok && mappings_agree(c, &effect, err);
 	if (ok)
 		call_hash_changes(&c->hash, &c->diff, before, &after);
 	ok = ok && (!effect.checkable || work_agrees(before, &after, &effect, exits, result, err));
-	ok =
-	    ok && kvm_agrees(c, &c->snap[!c->now], err) && content_agrees(c, id, args, result, err);
-	ok = ok && check_audit(c->audit, c->bed, &c->snap[!c->now], err);
 	free(effect.row);
+	return ok;
+}
+
+/* The structures: read, held against the invariants, put to the specification. */
+static bool
+check_structures(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    const struct bed_result *result, struct bed_err *err)
+{
+	const struct snapshot *snap = &c->snap[!c->now];
+	uint64_t t0 = now_ns(), read;
+	bool ok, open = false;
+
+	c->src = audit_source(c->bed);
+	ok = c->witnesses & CHECK_AUDIT ? check_audit_source(c->audit, &c->src, snap, err)
+	                                : audit_look(c->audit, &c->src, snap, err);
+	read = audit_read_ns(c->audit);
+	c->totals.cost.read += read;
+	c->totals.cost.audit -= read;
+	charge(&c->totals.cost.audit, &t0);
+	if (!ok || (c->witnesses & CHECK_GHOST) == 0)
+		return ok;
+	for (unsigned i = 0; i < c->nwoken; i++)
+		check_ghost_woke(c->ghost, c->woken[i].result);
+	ok = check_ghost_call(c->ghost, c->audit, id, args, nargs, result, &open, err);
+	c->totals.specified += !open;
+	c->totals.inconclusive += open;
+	charge(&c->totals.cost.ghost, &t0);
+	return ok;
+}
+
+/* The call is done: look at everything. On success the new snapshot is the one to compare with next. */
+static bool
+judge(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    const struct bed_result *result, const struct bed_counters *before, uint64_t exits,
+    struct bed_err *err)
+{
+	struct view view = bed_view(c->bed);
+	uint64_t t0 = now_ns();
+	bool ok;
+
+	call_hash_result(&c->hash, c->bed, id, result);
+	if (!wake_sleepers(c, err))
+		return false;
+	if ((c->witnesses & ~(unsigned)CHECK_TLB) == 0)
+		return true;
+	if (!snapshot_take(&c->snap[!c->now], &view, NULL, err))
+		return false;
+	charge(&c->totals.cost.snapshot, &t0);
+	ok = (c->witnesses & CHECK_MAPPINGS) == 0 ||
+	     (check_mappings(c, id, args, result, before, exits, err) &&
+		 content_agrees(c, id, args, result, err));
+	charge(&c->totals.cost.mappings, &t0);
+	if (ok && (c->witnesses & CHECK_KVM) != 0)
+		ok = ((c->witnesses & CHECK_MAPPINGS) != 0 ||
+			 snapshot_diff(&c->snap[c->now], &c->snap[!c->now], &c->diff, err)) &&
+		     kvm_agrees(c, &c->snap[!c->now], err);
+	charge(&c->totals.cost.kvm, &t0);
+	if (ok && (c->witnesses & (CHECK_AUDIT | CHECK_GHOST)) != 0)
+		ok = check_structures(c, id, args, nargs, result, err);
 	c->now = !c->now;
 	return ok;
+}
+
+/* Did the guest run since it was last looked at, and change what the specification knows? */
+static bool
+nobody_else(struct check *c, struct bed_err *err)
+{
+	if ((c->witnesses & CHECK_GHOST) == 0 || bed_stats(c->bed).exits == c->exits)
+		return true;
+	return look_again(c, err) && check_ghost_untouched(c->ghost, c->audit, err);
 }
 
 static void
@@ -299,11 +436,15 @@ check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_
 	char text[300];
 	bool ok;
 
+	if (!nobody_else(c, err))
+		return bed_fail_in(
+		    err, "before %s%s%s", what ? what : "", what ? ": " : "", bed_call_name(id));
 	if (!bed_call_try(c->bed, id, args, nargs, result, err))
 		return false;
 	exits = bed_stats(c->bed).exits - exits;
 	t0 = now_ns();
-	ok = judge(c, id, args, result, &before, exits, err);
+	ok = judge(c, id, args, nargs, result, &before, exits, err);
+	c->exits = bed_stats(c->bed).exits;
 	c->totals.ns += now_ns() - t0;
 	c->totals.calls++;
 	if (ok && result->state == BED_STATE_BLOCKED)

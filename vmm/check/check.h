@@ -8,7 +8,8 @@
  *   - the guest did the counted work that takes and no more: one store a page set or cleared, at most
  *     one invalidation a page cleared, one exit;
  *   - KVM translates what changed as the tables say;
- *   - the invariants of page tables, maps, pages, counters and threads hold (vmm/audit/).
+ *   - the invariants of page tables, maps, pages, counters and threads hold (vmm/audit/);
+ *   - the result and the whole state of the allocator are what the specification predicts (vmm/ghost/).
  *
  * The first disagreement ends the call with BED_E_FINDING and a report.
  */
@@ -22,13 +23,38 @@
 
 struct check;
 
+/* Who looks after each call; all of them unless somebody says otherwise. */
+enum check_witness {
+	CHECK_MAPPINGS = 1, /* the frame rule, and the counted work */
+	CHECK_KVM = 2,      /* KVM's translation */
+	CHECK_AUDIT = 4,    /* the invariants */
+	CHECK_GHOST = 8,    /* the specification */
+	CHECK_TLB =
+	    16, /* the TLB sanitizer, which is attached to the bed by who runs the program */
+	CHECK_ALL = 31,
+};
+
+/* "all", "none", or names with commas: mappings, kvm, audit, ghost, tlb. False: another word. */
+bool check_parse_witnesses(const char *text, unsigned *witnesses);
+
+/* Host time by witness; `read` is for audit and ghost, `snapshot` for all. */
+#define CHECK_COSTS(X) X(snapshot) X(mappings) X(kvm) X(read) X(audit) X(ghost)
+struct check_cost {
+#define X(name) uint64_t name;
+	CHECK_COSTS(X)
+#undef X
+};
+
 /* What has been looked at so far. */
 struct check_totals {
 	uint64_t calls;
 	uint64_t pages;        /* mapped pages compared, snapshot against snapshot */
 	uint64_t changed;      /* pages mapped, unmapped or changed, each as stated */
 	uint64_t translations; /* addresses put to KVM */
+	uint64_t specified;    /* calls the specification agreed with */
+	uint64_t inconclusive; /* ... and calls it does not say everything about */
 	uint64_t ns;           /* host time for all of it */
+	struct check_cost cost;
 };
 
 /* The bed must outlive the check. */
@@ -42,6 +68,15 @@ void check_free(struct check *); /* NULL is fine */
  */
 bool check_call(struct check *, const char *what, enum bed_call_id, const uint64_t *args,
     unsigned nargs, struct bed_result *, struct bed_err *);
+
+/* enum check_witness, or'ed: who looks from now on. Those who come back begin with what they find. */
+bool check_witnesses(struct check *, unsigned witnesses, struct bed_err *);
+
+/*
+ * The guest was changed on purpose since the last call, by calls that were not checked: begin again with
+ * what is there. Otherwise the next call's report says that somebody changed it.
+ */
+bool check_resync(struct check *, struct bed_err *);
 
 /* The mappings as of the last call. */
 const struct snapshot *check_snapshot(const struct check *);
@@ -72,6 +107,21 @@ bool call_effect_add(struct call_effect *, const struct pt_delta *);
 
 /* The invariants: false with the first that does not hold. check_audit() works with an audit of the caller. */
 bool check_audit(struct audit *, const struct bed *, const struct snapshot *, struct bed_err *err);
+bool check_audit_source(
+    struct audit *, const struct audit_source *, const struct snapshot *, struct bed_err *err);
 bool check_invariants(const struct bed *, const struct snapshot *, struct bed_err *);
+
+/* The specification beside a bed (ghost.c). NULL: out of memory. */
+struct check_ghost;
+struct check_ghost *check_ghost_new(struct bed *, struct bed_err *);
+void check_ghost_free(struct check_ghost *); /* NULL is fine */
+/* After audit_run() or audit_look(): take what was read for the state; or compare with the state. */
+bool check_ghost_adopt(struct check_ghost *, const struct audit *, struct bed_err *);
+bool check_ghost_untouched(struct check_ghost *, const struct audit *, struct bed_err *);
+/* A call that was asleep has this result now. */
+void check_ghost_woke(struct check_ghost *, const struct bed_result *);
+/* Judge a call, after the woken ones were told. *open: the verdict was `inconclusive`. */
+bool check_ghost_call(struct check_ghost *, const struct audit *, enum bed_call_id,
+    const uint64_t *args, unsigned nargs, const struct bed_result *, bool *open, struct bed_err *);
 
 #endif

@@ -5,19 +5,27 @@
 #include "vmm/check/check.h"
 
 bool
-check_audit(
-    struct audit *audit, const struct bed *bed, const struct snapshot *snap, struct bed_err *err)
+check_audit_source(struct audit *audit, const struct audit_source *src, const struct snapshot *snap,
+    struct bed_err *err)
 {
-	struct audit_source src = audit_source(bed);
 	const struct audit_verdict *v;
 	unsigned i;
 
-	if (!audit_run(audit, &src, snap, AUDIT_ALWAYS, err))
+	if (!audit_run(audit, src, snap, AUDIT_ALWAYS, err))
 		return false;
 	v = audit_broken(audit, &i);
 	return v == NULL ||
 	       bed_fail(err, BED_E_FINDING, "invariant broken: %u %s: %s\n  %s",
 		   audit_rule(i)->number, audit_rule(i)->id, audit_rule(i)->statement, v->text);
+}
+
+bool
+check_audit(
+    struct audit *audit, const struct bed *bed, const struct snapshot *snap, struct bed_err *err)
+{
+	struct audit_source src = audit_source(bed);
+
+	return check_audit_source(audit, &src, snap, err);
 }
 
 bool
