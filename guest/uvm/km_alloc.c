@@ -272,19 +272,20 @@ free_direct(void *v, size_t sz)
 	uvm_pmr_putrun(pg, (unsigned)atop(sz));
 }
 
-/* Is [start, end) in one entry, of the kind that these modes make? */
+/* Is all of [start, end) of the kind that these modes make? Changes of rights may have cut its entry. */
 static bool
 is_ours(struct vm_map *map, vaddr_t start, vaddr_t end, const struct kmem_pa_mode *kp)
 {
 	struct vm_map_entry *e;
-	bool ours = false;
+	bool ours;
 
 	if (start >= end || ((start | end) & PAGE_MASK) != 0)
 		return false;
 	vm_map_lock_read(map);
-	if (uvm_map_lookup_entry(map, start, &e))
-		ours = end <= e->end && !UVM_ET_ISSUBMAP(e) && !UVM_ET_ISHOLE(e) &&
-		       UVM_ET_ISOBJ(e) == (kp->kp_pageable != 0);
+	ours = uvm_map_lookup_entry(map, start, &e);
+	for (; ours && start < end; start = e->end, e = e->next)
+		ours = e != &map->header && e->start <= start && !UVM_ET_ISSUBMAP(e) &&
+		       !UVM_ET_ISHOLE(e) && UVM_ET_ISOBJ(e) == (kp->kp_pageable != 0);
 	vm_map_unlock_read(map);
 	return ours;
 }

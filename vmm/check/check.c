@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "vmm/bed/inspect.h"
 #include "vmm/check/hash.h"
 #include "vmm/trace/trace.h"
 
@@ -27,7 +28,9 @@ struct check {
 	struct audit_source src; /* of the last reading */
 	struct check_ghost *ghost;
 	unsigned witnesses;
-	uint64_t exits; /* of the bed when it was last looked at */
+	uint64_t exits;  /* of the bed when it was last looked at */
+	gva_t misuse_at; /* the guest's struct uvm_misuse */
+	uint64_t misuse; /* wrong frees it had counted when it was last looked at */
 	struct sleeper sleeper[BED_SLOTS], woken[BED_SLOTS];
 	unsigned nwoken;         /* by the call being judged */
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
@@ -44,6 +47,16 @@ now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Wrong frees, of all kinds; 0 as long as they are the end of the guest. */
+static uint64_t
+misuse(const struct check *c)
+{
+	uint64_t count[3] = { 0 };
+
+	return bed_read(c->bed, c->misuse_at, count, sizeof(count)) ? count[0] + count[1] + count[2]
+	                                                           : 0;
 }
 
 struct check *
@@ -64,8 +77,14 @@ check_new(struct bed *bed, struct bed_err *err)
 	c->src = audit_source(bed);
 	c->witnesses = CHECK_ALL;
 	c->exits = bed_stats(bed).exits;
+	if (!bed_symbol(bed, "uvm_misuse", &c->misuse_at)) {
+		bed_fail(err, BED_E_INPUT, "the guest image has no symbol uvm_misuse");
+		check_free(c);
+		return NULL;
+	}
+	c->misuse = misuse(c);
 	if (c->audit == NULL || c->ghost == NULL || c->hash.number == NULL ||
-	     !snapshot_take(&c->snap[0], &view, NULL, err) ||
+	    !snapshot_take(&c->snap[0], &view, NULL, err) ||
 	    !check_audit_source(c->audit, &c->src, &c->snap[0], err) ||
 	    !check_ghost_adopt(c->ghost, c->audit, err)) {
 		check_free(c);
@@ -105,6 +124,7 @@ look_again(struct check *c, struct bed_err *err)
 	struct view view = bed_view(c->bed);
 
 	c->exits = bed_stats(c->bed).exits;
+	c->misuse = misuse(c);
 	c->src = audit_source(c->bed);
 	return snapshot_take(&c->snap[c->now], &view, NULL, err) &&
 	       audit_look(c->audit, &c->src, &c->snap[c->now], err);
@@ -339,6 +359,10 @@ check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
 			       c->woken[i].arg, c->woken[i].result);
 	if (!ok)
 		bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
+	/* A wrong free that is tolerated does not do what it says. */
+	if (misuse(c) != c->misuse)
+		effect.checkable = false;
+	c->misuse = misuse(c);
 	ok = ok && mappings_agree(c, &effect, err);
 	if (ok)
 		call_hash_changes(&c->hash, &c->diff, before, &after);

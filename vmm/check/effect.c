@@ -214,12 +214,11 @@ effect_access(struct context *c)
 static bool
 effect_touch_pages(struct context *c)
 {
-	if (c->id == BED_CALL_fill) {
-		c->effect->may_widen = true;
-		if (c->result->value != 0) { /* stopped at some page: which one it does not say */
-			c->effect->checkable = false;
-			return true;
-		}
+	c->effect->may_widen = c->id == BED_CALL_fill;
+	/* fill stopped at some page, verify could not read some: which, they do not say. */
+	if (c->result->value != 0) {
+		c->effect->checkable = false;
+		return true;
 	}
 	return touched_range(c, c->arg[0], c->arg[1]);
 }
