@@ -36,6 +36,7 @@ extern const unsigned builtin_trace_len;
 struct cmd_common {
 	struct bed_config config;
 	bool json;
+	unsigned witnesses; /* enum check_witness; all, unless a subcommand has an option for it */
 };
 extern const struct argp cmd_common_argp;
 /* Sets the defaults and runs argp; argp's own errors end the process with BED_E_USAGE. */

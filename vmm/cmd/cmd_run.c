@@ -59,9 +59,10 @@ after_operation(void *arg, const struct trace_line *l, struct bed_err *err)
 }
 
 static void
-run_trace(const struct trace *trace, const struct bed_config *base, FILE *log, struct verdict *v)
+run_trace(const struct trace *trace, const struct cmd_common *common, FILE *log, struct verdict *v)
 {
-	struct bed_config config = *base;
+	struct bed_config config = common->config;
+	bool tlb = config.flavour == BED_CHECKED && (common->witnesses & CHECK_TLB) != 0;
 	struct progress progress = { .shown = cmd_is_terminal() };
 	struct check *check = NULL;
 	struct bed *bed = NULL;
@@ -72,8 +73,8 @@ run_trace(const struct trace *trace, const struct bed_config *base, FILE *log, s
 	v->passed = trace_config(trace, &config, &v->err) &&
 	            (bed = bed_create(&config, &v->err)) != NULL &&
 	            (check = check_new(bed, &v->err)) != NULL &&
-	            (config.flavour != BED_CHECKED ||
-			(progress.san = tlbsan_attach(bed, NULL, log, &v->err)) != NULL) &&
+	            check_witnesses(check, common->witnesses, &v->err) &&
+	            (!tlb || (progress.san = tlbsan_attach(bed, NULL, log, &v->err)) != NULL) &&
 	            trace_replay(trace, bed, check, after_operation, &progress, &v->err);
 	v->operations = progress.done;
 	if (progress.san != NULL)
@@ -95,14 +96,17 @@ run_trace(const struct trace *trace, const struct bed_config *base, FILE *log, s
 static json_t *
 verdict_json(const struct verdict *v)
 {
-	json_t *work = json_object();
+	json_t *work = json_object(), *cost = json_object(), *all;
 	char hash[24];
 
 #define X(name, text) json_object_set_new(work, #name, json_integer((json_int_t)v->count.name));
 	BED_COUNTERS(X)
 #undef X
+#define X(name) json_object_set_new(cost, #name, json_integer((json_int_t)v->totals.cost.name));
+	CHECK_COSTS(X)
+#undef X
 	snprintf(hash, sizeof(hash), "%016" PRIx64, v->hash);
-	return json_pack("{s:s, s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	all = json_pack("{s:s, s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "program", v->file, "hash", hash, "passed", v->passed, "report",
 	    v->passed ? "" : v->err.text, "operations", (int)v->operations, "exits",
 	    (json_int_t)v->stats.exits, "pages_compared", (json_int_t)v->totals.pages,
@@ -110,6 +114,10 @@ verdict_json(const struct verdict *v)
 	    (json_int_t)v->totals.translations, "check_ns", (json_int_t)v->totals.ns, "events",
 	    (json_int_t)v->tlb.events, "tlb_obligations", (json_int_t)v->tlb.obligations, "work",
 	    work);
+	json_object_set_new(all, "specified", json_integer((json_int_t)v->totals.specified));
+	json_object_set_new(all, "inconclusive", json_integer((json_int_t)v->totals.inconclusive));
+	json_object_set_new(all, "witness_ns", cost);
+	return all;
 }
 
 static void
@@ -124,13 +132,19 @@ print_verdict(const struct verdict *v)
 		    v->err.text);
 		return;
 	}
-	printf("%s%sPASS%s %s: %u operations, each checked\n", cmd_bold(), cmd_green(), cmd_plain(),
-	    v->file, v->operations);
-	printf("  mappings   %" PRIu64 " pages compared before and after, %" PRIu64
-	       " changed, each as its call promised\n",
-	    v->totals.pages, v->totals.changed);
-	printf("  MMU        %" PRIu64 " addresses translated by the engine as by the tables\n",
-	    v->totals.translations);
+	printf("%s%sPASS%s %s: %u operations, %s checked\n", cmd_bold(), cmd_green(), cmd_plain(),
+	    v->file, v->operations, v->totals.pages + v->totals.specified != 0 ? "each" : "none");
+	if (v->totals.pages != 0)
+		printf("  mappings   %" PRIu64 " pages compared before and after, %" PRIu64
+		       " changed, each as its call promised\n",
+		    v->totals.pages, v->totals.changed);
+	if (v->totals.translations != 0)
+		printf("  MMU        %" PRIu64 " addresses translated by the engine as by the tables\n",
+		    v->totals.translations);
+	if (v->totals.specified + v->totals.inconclusive != 0)
+		printf("  ghost      %" PRIu64 " calls as the specification predicts, %" PRIu64
+		       " it does not say all about\n",
+		    v->totals.specified, v->totals.inconclusive);
 	if (v->tlb.events != 0)
 		printf("  TLB        %" PRIu64 " events, %" PRIu64
 		       " invalidations owed and all made in time\n",
@@ -143,6 +157,14 @@ print_verdict(const struct verdict *v)
 	printf("  time       boot %.2f ms, checking %.1f us an operation\n",
 	    (double)v->boot.total_ns / 1e6,
 	    v->totals.calls ? (double)v->totals.ns / 1e3 / (double)v->totals.calls : 0.0);
+	printf("  witnesses ");
+#define X(name) \
+	printf(" " #name " %.1f us", (double)v->totals.cost.name / 1e3 / (double)v->totals.calls);
+	if (v->totals.calls != 0) {
+		CHECK_COSTS(X)
+	}
+#undef X
+	printf("\n");
 }
 
 static void
@@ -163,7 +185,7 @@ run_and_report(const struct trace *trace, const struct cmd_common *common, FILE 
 {
 	struct verdict v = { 0 };
 
-	run_trace(trace, &common->config, log, &v);
+	run_trace(trace, common, log, &v);
 	if (common->json)
 		json_array_append_new(list, verdict_json(&v));
 	else
@@ -183,9 +205,29 @@ finish_report(const struct cmd_common *common, json_t *list, int rc)
 	return rc != BED_OK ? rc : json_rc;
 }
 
+#define WITNESS_OPTION                                                                           \
+	{                                                                                        \
+		"witness", 'w', "LIST", 0,                                                       \
+		    "who checks: mappings, kvm, audit, ghost, tlb, with commas; all (default), " \
+		    "none",                                                                      \
+		    0                                                                            \
+	}
+
 static error_t
-parse_none(int key, char *arg, struct argp_state *state)
+parse_witnesses(const char *arg, struct argp_state *state, unsigned *witnesses)
 {
+	if (!check_parse_witnesses(arg, witnesses))
+		argp_error(state,
+		    "--witness=%s: the witnesses are mappings, kvm, audit, ghost, tlb, all, none",
+		    arg);
+	return 0;
+}
+
+static error_t
+parse_run(int key, char *arg, struct argp_state *state)
+{
+	if (key == 'w')
+		return parse_witnesses(arg, state, state->input);
 	if (key == ARGP_KEY_ARG)
 		argp_error(
 		    state, "run takes no argument (\"%s\"); uvmbed replay FILE runs a trace", arg);
@@ -195,15 +237,18 @@ parse_none(int key, char *arg, struct argp_state *state)
 int
 cmd_run(int argc, char **argv)
 {
-	static const struct argp argp = { NULL, parse_none, NULL,
+	static const struct argp_option options[] = { WITNESS_OPTION, { 0 } };
+	static const struct argp argp = { options, parse_run, NULL,
 		"Boot a guest, run a small program of allocations under full checks, give a verdict.",
 		NULL, NULL, NULL };
 	struct cmd_common common;
+	unsigned witnesses = CHECK_ALL;
 	struct bed_err err = { 0 };
 	struct trace trace;
 	int rc;
 
-	cmd_parse(&argp, argc, argv, &common, NULL);
+	cmd_parse(&argp, argc, argv, &common, &witnesses);
+	common.witnesses = witnesses;
 	if (!trace_parse(&trace, "first-light", builtin_trace, builtin_trace_len, &err))
 		return cmd_error(&err);
 	if (cmd_engine_chosen(&err) == NULL) {
@@ -223,6 +268,7 @@ struct files {
 	unsigned n;
 	bool parse_only;
 	const char *log;
+	unsigned witnesses;
 };
 
 static error_t
@@ -237,6 +283,8 @@ parse_files(int key, char *arg, struct argp_state *state)
 	case 'n':
 		files->parse_only = true;
 		return 0;
+	case 'w':
+		return parse_witnesses(arg, state, &files->witnesses);
 	case ARGP_KEY_ARGS:
 		files->name = state->argv + state->next;
 		files->n = (unsigned)(state->argc - state->next);
@@ -305,16 +353,18 @@ cmd_replay(int argc, char **argv)
 		    "write the guest's events there, for `uvmbed tlbsan` (checked flavour)", 0 },
 		{ "parse-only", 'n', NULL, 0, "read the traces and print them again; run nothing",
 		    0 },
+		WITNESS_OPTION,
 		{ 0 },
 	};
 	static const struct argp argp = { options, parse_files, "FILE...",
 		"Run traces, each in a guest of its own, with every check on.", NULL, NULL, NULL };
 	struct cmd_common common;
-	struct files files = { 0 };
+	struct files files = { .witnesses = CHECK_ALL };
 	json_t *list;
 	int worst = BED_OK;
 
 	cmd_parse(&argp, argc, argv, &common, &files);
+	common.witnesses = files.witnesses;
 	if (files.log != NULL && common.config.flavour != BED_CHECKED) {
 		fprintf(stderr,
 		    "uvmbed: --log needs the checked guest; the release flavour records no events\n");

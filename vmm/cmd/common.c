@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/check/check.h"
 #include "vmm/cmd/cmd.h"
 #include "vmm/kvm/engine.h"
 
@@ -155,6 +156,7 @@ cmd_parse(const struct argp *argp, int argc, char **argv, struct cmd_common *com
 
 	bed_config_init(&common->config);
 	common->json = false;
+	common->witnesses = CHECK_ALL;
 	all.parser = parse_own;
 	all.children = children;
 	argp_err_exit_status = BED_E_USAGE;
