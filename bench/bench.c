@@ -14,6 +14,8 @@
 const struct bench_section bench_sections[] = {
 	{ "boot", "from nothing to ready for calls", bench_boot, false },
 	{ "call", "a null call and a bare port exit", bench_call, false },
+	{ "check", "1,000 calls with 1,000 live allocations, checked after each, and not",
+	    bench_check, true },
 	{ "map", "uvm_km_alloc + uvm_km_free against the bare floor", bench_map, false },
 	{ "tlbsan", "events a second through the TLB sanitizer", bench_tlbsan, false },
 	{ "walk", "the host's walk of 32,768 leaves against plain loads", bench_walk, false },

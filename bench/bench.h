@@ -57,6 +57,7 @@ void bench_list_free(struct bench_list *);
 
 bool bench_boot(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_call(const struct bed_config *, struct bench_list *, struct bed_err *);
+bool bench_check(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_map(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_work(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_tlbsan(const struct bed_config *, struct bench_list *, struct bed_err *);

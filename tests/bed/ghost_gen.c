@@ -451,7 +451,7 @@ wrong(struct gen *g)
 	}
 	if (mem != GEN_SLOTS && g->slot[mem].map == KERNEL) {
 		c = call(BED_CALL_km_free, 4);
-		c.arg[0] = g->slot[mem].va + (one_in(g, 2) ? g->slot[mem].size : 1);
+		c.arg[0] = g->slot[mem].va + 1;
 		c.arg[1] = PAGE;
 		c.arg[2] = BED_KV_any;
 		c.arg[3] = BED_KP_dirty;

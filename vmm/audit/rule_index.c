@@ -71,13 +71,20 @@ node_at(struct walker *w, const void *guest)
 	return AUDIT_AT(w->in, struct uvm_addr_node, guest);
 }
 
-/* What stands above a node must say about one of its columns. The idle leaf passes for occupied. */
+/* What stands above a node must say about one of its columns. */
 static bool
 is_occupied(const struct walker *w, uint64_t va, unsigned c)
 {
 	const struct uvm_addr_node *n = AUDIT_AT(w->in, struct uvm_addr_node, va);
 
-	return n != NULL && (n->col[c] != 0 || (c == 0 && (uint64_t)w->ua->idle == va));
+	return n != NULL && n->col[c] != 0;
+}
+
+/* The idle leaf has lost its last start of an entry; what is above it may have heard of that, or not. */
+static bool
+is_idle(const struct walker *w, uint64_t va, unsigned c)
+{
+	return c == 0 && (uint64_t)w->ua->idle == va && !is_occupied(w, va, c);
 }
 
 /* What an upper node says about sub[i] is so. */
@@ -85,7 +92,8 @@ static bool
 summary_agrees(const struct walker *w, const struct uvm_addr_node *n, unsigned i)
 {
 	for (unsigned c = 0; c < COLUMNS; c++) {
-		if ((n->col[c] >> i & 1) != is_occupied(w, (uint64_t)n->sub[i], c))
+		if ((n->col[c] >> i & 1) != is_occupied(w, (uint64_t)n->sub[i], c) &&
+		    !is_idle(w, (uint64_t)n->sub[i], c))
 			return false;
 	}
 	return true;
@@ -198,7 +206,7 @@ bits_agree(struct walker *w)
 		if (w->ua->fit == UVM_ADDR_BESTFIT)
 			single = w->ua->single[c] != NULL;
 		held += single;
-		if ((w->ua->in_trie >> c & 1) != in_trie)
+		if ((w->ua->in_trie >> c & 1) != in_trie && !is_idle(w, (uint64_t)w->ua->idle, c))
 			return bad(w, "in_trie is wrong for a column", c);
 		if (c > 0 && (w->ua->have >> c & 1) != (in_trie || single))
 			return bad(w, "have is wrong for a size in pages", c);
