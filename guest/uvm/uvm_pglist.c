@@ -196,16 +196,18 @@ getpages(const struct constraint *c, uint64_t n, uint64_t nsegs, int flags, stru
 		return true;
 	}
 	for (bool drained = false;; drained = true) {
-		uint64_t left = n;
+		/* No piece is longer than the one before it: mostly the first length tried is the one. */
+		uint64_t left = n, most = c->boundary != 0 && c->boundary < n ? c->boundary : n;
 
 		for (uint64_t seg = 0; seg < nsegs && left != 0; seg++) {
 			struct place place;
-			uint64_t got = find_longest(c, left, zero, &place);
+			uint64_t got = find_longest(c, left < most ? left : most, zero, &place);
 
 			if (got == 0)
 				break;
 			take_piece(&place, got, list);
 			left -= got;
+			most = got;
 		}
 		if (left == 0)
 			return true;

@@ -485,6 +485,22 @@ gen_next(struct gen *g)
 	return give(g, slot);
 }
 
+bool
+gen_give(struct gen *g, struct gen_call *c)
+{
+	size_t from = below(g, GEN_SLOTS);
+
+	for (size_t i = 0; i < GEN_SLOTS; i++) {
+		size_t k = (from + i) % GEN_SLOTS;
+
+		if (g->slot[k].kind == GEN_NOTHING || g->slot[k].kind == GEN_SUBMAP)
+			continue;
+		*c = give(g, k);
+		return true;
+	}
+	return false;
+}
+
 void
 gen_done(struct gen *g, const struct gen_call *c, const struct bed_result *r)
 {

@@ -50,6 +50,8 @@ struct gen {
 
 /* The next call. */
 struct gen_call gen_next(struct gen *);
+/* One that gives something back, as long as there is anything: others are asleep for want of it. */
+bool gen_give(struct gen *, struct gen_call *);
 /* It has come back with this. */
 void gen_done(struct gen *, const struct gen_call *, const struct bed_result *);
 

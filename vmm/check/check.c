@@ -57,7 +57,7 @@ misuse(const struct check *c)
 	uint64_t count[3] = { 0 };
 
 	return bed_read(c->bed, c->misuse_at, count, sizeof(count)) ? count[0] + count[1] + count[2]
-	                                                           : 0;
+	                                                            : 0;
 }
 
 struct check *
@@ -381,7 +381,8 @@ check_structures(struct check *c, enum bed_call_id id, const uint64_t *args, uns
 {
 	const struct snapshot *snap = &c->snap[!c->now];
 	uint64_t t0 = now_ns(), read;
-	bool ok, open = false;
+	char open[sizeof(c->totals.open)];
+	bool ok;
 
 	c->src = audit_source(c->bed);
 	ok = c->witnesses & CHECK_AUDIT ? check_audit_source(c->audit, &c->src, snap, err)
@@ -394,9 +395,11 @@ check_structures(struct check *c, enum bed_call_id id, const uint64_t *args, uns
 		return ok;
 	for (unsigned i = 0; i < c->nwoken; i++)
 		check_ghost_woke(c->ghost, c->woken[i].result);
-	ok = check_ghost_call(c->ghost, c->audit, id, args, nargs, result, &open, err);
-	c->totals.specified += !open;
-	c->totals.inconclusive += open;
+	ok = check_ghost_call(c->ghost, c->audit, id, args, nargs, result, open, err);
+	c->totals.specified += open[0] == '\0';
+	c->totals.inconclusive += open[0] != '\0';
+	if (open[0] != '\0')
+		memcpy(c->totals.open, open, sizeof(open));
 	charge(&c->totals.cost.ghost, &t0);
 	return ok;
 }

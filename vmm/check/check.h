@@ -53,6 +53,7 @@ struct check_totals {
 	uint64_t translations; /* addresses put to KVM */
 	uint64_t specified;    /* calls the specification agreed with */
 	uint64_t inconclusive; /* ... and calls it does not say everything about */
+	char open[160];        /* why, of the last of these */
 	uint64_t ns;           /* host time for all of it */
 	struct check_cost cost;
 };
@@ -120,8 +121,9 @@ bool check_ghost_adopt(struct check_ghost *, const struct audit *, struct bed_er
 bool check_ghost_untouched(struct check_ghost *, const struct audit *, struct bed_err *);
 /* A call that was asleep has this result now. */
 void check_ghost_woke(struct check_ghost *, const struct bed_result *);
-/* Judge a call, after the woken ones were told. *open: the verdict was `inconclusive`. */
+/* Judge a call, after the woken ones were told. open[0]: the verdict was `inconclusive`, for that reason. */
 bool check_ghost_call(struct check_ghost *, const struct audit *, enum bed_call_id,
-    const uint64_t *args, unsigned nargs, const struct bed_result *, bool *open, struct bed_err *);
+    const uint64_t *args, unsigned nargs, const struct bed_result *, char open[160],
+    struct bed_err *);
 
 #endif

@@ -2,6 +2,7 @@
 /*
  * The specification as a witness of a bed's calls: its records made from results, its memory the bed's.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +99,7 @@ check_ghost_woke(struct check_ghost *g, const struct bed_result *r)
 
 bool
 check_ghost_call(struct check_ghost *g, const struct audit *audit, enum bed_call_id id,
-    const uint64_t *args, unsigned nargs, const struct bed_result *r, bool *open,
+    const uint64_t *args, unsigned nargs, const struct bed_result *r, char open[160],
     struct bed_err *err)
 {
 	struct ghost_call call = { .id = id,
@@ -107,6 +108,7 @@ check_ghost_call(struct check_ghost *g, const struct audit *audit, enum bed_call
 		.value2 = r->value2 };
 	char why[GHOST_WHY];
 
+	open[0] = '\0';
 	if (nargs != 0)
 		memcpy(call.arg, args, nargs * sizeof(*args));
 	if (call.asleep) {
@@ -120,7 +122,8 @@ check_ghost_call(struct check_ghost *g, const struct audit *audit, enum bed_call
 		return bed_fail(
 		    err, BED_E_FINDING, "specification: %s", why[0] == '\n' ? why + 3 : why);
 	case GHOST_INCONCLUSIVE:
-		*open = true;
+		snprintf(open, 160, "%.150s", why);
+		fprintf(stderr, "OPEN %s\n", why);
 		return true;
 	default:
 		return true;

@@ -143,8 +143,9 @@ print_verdict(const struct verdict *v)
 		    v->totals.translations);
 	if (v->totals.specified + v->totals.inconclusive != 0)
 		printf("  ghost      %" PRIu64 " calls as the specification predicts, %" PRIu64
-		       " it does not say all about\n",
-		    v->totals.specified, v->totals.inconclusive);
+		       " it does not say all about%s%s\n",
+		    v->totals.specified, v->totals.inconclusive,
+		    v->totals.inconclusive != 0 ? ", such as " : "", v->totals.open);
 	if (v->tlb.events != 0)
 		printf("  TLB        %" PRIu64 " events, %" PRIu64
 		       " invalidations owed and all made in time\n",

@@ -198,7 +198,9 @@ read_counts(struct reader *r, struct ghost_world *w)
 	s->free_submap = misuse->free_submap;
 	s->free_wraps = misuse->free_wraps;
 	s->kernpages = in->exp->kernpages;
-	w->reserve = in->exp->reserve_pagedaemon;
+	/* A promise made at boot: what the guest makes of it later is no excuse. */
+	if (w->reserve == 0)
+		w->reserve = in->exp->reserve_pagedaemon;
 	w->misuse_panics = *panics;
 	return true;
 }

@@ -224,11 +224,12 @@ enum ghost_verdict
 spec_exec(struct ghost_step *st)
 {
 	uint64_t va = arg(st, 0);
+	const struct ghost_run *leaf = runs_at(&st->now->leaf, va >> BED_PAGE_SHIFT);
 	const struct ghost_range *r;
 	struct touch t;
 
-	/* Its own memory, or a range that allows what the tables above it deny: no end to the faults. */
-	if (!in_kva(st, va) ||
+	/* Code, or a range that allows what the tables above it deny: no end to the faults. */
+	if ((leaf != NULL && (leaf->attr & GHOST_LEAF_X) != 0) ||
 	    (find(st, BED_MAP_KERNEL, va, &r) != NULL && (r->what.prot & BED_PROT_EXEC) != 0))
 		return spec_unsaid(st, "execution of %#lx", va);
 	t = touch(st, va, BED_PROT_EXEC);
