@@ -26,7 +26,7 @@ struct check;
 /* Who looks after each call; all of them unless somebody says otherwise. */
 enum check_witness {
 	CHECK_MAPPINGS = 1, /* the frame rule, and the counted work */
-	CHECK_KVM = 2,      /* KVM's translation */
+	CHECK_MMU = 2,      /* what the engine makes of addresses */
 	CHECK_AUDIT = 4,    /* the invariants */
 	CHECK_GHOST = 8,    /* the specification */
 	CHECK_TLB =
@@ -34,11 +34,11 @@ enum check_witness {
 	CHECK_ALL = 31,
 };
 
-/* "all", "none", or names with commas: mappings, kvm, audit, ghost, tlb. False: another word. */
+/* "all", "none", or names with commas: mappings, mmu, audit, ghost, tlb. False: another word. */
 bool check_parse_witnesses(const char *text, unsigned *witnesses);
 
 /* Host time by witness; `read` is for audit and ghost, `snapshot` for all. */
-#define CHECK_COSTS(X) X(snapshot) X(mappings) X(kvm) X(read) X(audit) X(ghost)
+#define CHECK_COSTS(X) X(snapshot) X(mappings) X(mmu) X(read) X(audit) X(ghost)
 struct check_cost {
 #define X(name) uint64_t name;
 	CHECK_COSTS(X)

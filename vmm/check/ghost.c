@@ -123,7 +123,6 @@ check_ghost_call(struct check_ghost *g, const struct audit *audit, enum bed_call
 		    err, BED_E_FINDING, "specification: %s", why[0] == '\n' ? why + 3 : why);
 	case GHOST_INCONCLUSIVE:
 		snprintf(open, 160, "%.150s", why);
-		fprintf(stderr, "OPEN %s\n", why);
 		return true;
 	default:
 		return true;

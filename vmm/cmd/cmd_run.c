@@ -139,7 +139,8 @@ print_verdict(const struct verdict *v)
 		       " changed, each as its call promised\n",
 		    v->totals.pages, v->totals.changed);
 	if (v->totals.translations != 0)
-		printf("  MMU        %" PRIu64 " addresses translated by the engine as by the tables\n",
+		printf("  MMU        %" PRIu64
+		       " addresses translated by the engine as by the tables\n",
 		    v->totals.translations);
 	if (v->totals.specified + v->totals.inconclusive != 0)
 		printf("  ghost      %" PRIu64 " calls as the specification predicts, %" PRIu64
@@ -154,7 +155,8 @@ print_verdict(const struct verdict *v)
 	       " INVLPGs, %" PRIu64 " full flushes, %" PRIu64 " table pages, %" PRIu64 " exits\n",
 	    v->count.pte_set, v->count.pte_clear, v->count.invlpg, v->count.tlb_full,
 	    v->count.ptp_alloc, v->stats.exits);
-	printf("  hash       %016" PRIx64 "\n", v->hash);
+	if (v->totals.cost.snapshot != 0) /* somebody has looked at what changed */
+		printf("  hash       %016" PRIx64 "\n", v->hash);
 	printf("  time       boot %.2f ms, checking %.1f us an operation\n",
 	    (double)v->boot.total_ns / 1e6,
 	    v->totals.calls ? (double)v->totals.ns / 1e3 / (double)v->totals.calls : 0.0);
@@ -209,7 +211,7 @@ finish_report(const struct cmd_common *common, json_t *list, int rc)
 #define WITNESS_OPTION                                                                           \
 	{                                                                                        \
 		"witness", 'w', "LIST", 0,                                                       \
-		    "who checks: mappings, kvm, audit, ghost, tlb, with commas; all (default), " \
+		    "who checks: mappings, mmu, audit, ghost, tlb, with commas; all (default), " \
 		    "none",                                                                      \
 		    0                                                                            \
 	}
@@ -219,7 +221,7 @@ parse_witnesses(const char *arg, struct argp_state *state, unsigned *witnesses)
 {
 	if (!check_parse_witnesses(arg, witnesses))
 		argp_error(state,
-		    "--witness=%s: the witnesses are mappings, kvm, audit, ghost, tlb, all, none",
+		    "--witness=%s: the witnesses are mappings, mmu, audit, ghost, tlb, all, none",
 		    arg);
 	return 0;
 }
