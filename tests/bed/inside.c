@@ -43,13 +43,13 @@ inside_symbol(const struct bed *bed, const char *name)
 	return va;
 }
 
-/* The guest's pointers lead into its image or the direct map. */
+/* The guest's pointers lead into its data or the direct map. */
 static void *
 guest_ptr(const struct bed *bed, const volatile void *ptr, size_t len)
 {
-	uint64_t va = (uint64_t)ptr;
-	uint64_t pa = va - (va >= BED_IMAGE_BASE ? BED_IMAGE_BASE : BED_DIRECT_BASE);
-	void *host = bed_ptr(bed, GPA(pa), len);
+	struct bed_pointers pointers = bed_pointers(bed);
+	uint64_t va = (uint64_t)ptr, pa;
+	void *host = bed_pointer_pa(&pointers, va, &pa) ? bed_ptr(bed, GPA(pa), len) : NULL;
 
 	CHECK(host != NULL, "the guest's pointer %#lx leads nowhere", va);
 	return host;

@@ -109,42 +109,77 @@ run_program(struct gen *g, struct bed *bed, unsigned n)
 }
 
 static void
-agree(struct bed_opts opts, const char *name, unsigned n, bool misuse)
+agree(const struct bed_config *config, const char *name, unsigned n, bool misuse)
 {
-	struct gen g = { .rng = rng_seeded(name), .misuse = misuse };
-	struct bed_config config = bed_opts_config(&opts);
-	struct bed *bed = bed_up(&opts, __FILE__, __LINE__);
+	struct gen g = { .rng = rng_seeded(name), .misuse = misuse, .kva_size = config->kva_size };
+	struct bed_err err = { 0 };
+	struct bed *bed = bed_create(config, &err);
 	struct check_totals t;
 
-	g.kva_size = config.kva_size;
+	CHECK(bed != NULL, "%s", err.text);
 	if (misuse)
 		inside_tolerate_misuse(bed);
 	t = run_program(&g, bed, ops(n));
 	fprintf(stderr, "%s: %lu calls, %lu of them inconclusive (%s), %lu sleeps\n", name, t.calls,
 	    t.inconclusive, t.open, bed_counters(bed, 0).sleep);
-	CHECK(t.inconclusive <= t.calls / 50, "%lu of %lu calls were inconclusive", t.inconclusive,
-	    t.calls);
-	bed_down(bed);
+	CHECK(t.inconclusive <= t.calls / 50, "%lu of %lu calls were inconclusive (%s)",
+	    t.inconclusive, t.calls, t.open);
+	bed_destroy(bed);
+}
+
+static void
+agree_on_kvm(struct bed_opts opts, const char *name, unsigned n, bool misuse)
+{
+	struct bed_config config = bed_opts_config(&opts);
+
+	engine_class();
+	agree(&config, name, n, misuse);
+}
+
+static void
+agree_on_twin(struct bed_opts opts, const char *name, unsigned n)
+{
+	struct bed_config config = bed_opts_config(&opts);
+
+	config.engine = BED_ENGINE_TWIN;
+	agree(&config, name, n, true);
 }
 
 BED_TEST(ghost_random, as_booted)
 {
-	agree((struct bed_opts){ 0 }, "ghost_plain", 300, false);
+	agree_on_kvm((struct bed_opts){ 0 }, "ghost_plain", 300, false);
 }
 
 BED_TEST(ghost_random, with_guards_and_misuse)
 {
-	agree((struct bed_opts){ .flags = BED_BOOT_GUARDPAGES }, "ghost_guards", 300, true);
+	agree_on_kvm((struct bed_opts){ .flags = BED_BOOT_GUARDPAGES }, "ghost_guards", 300, true);
 }
 
 /* Little of everything: pages, addresses, page tables run out again and again. */
 BED_TEST(ghost_random, in_want)
 {
-	agree((struct bed_opts){ .ram = 10 * MIB, .kva = 64 * MIB, .ptpool = 1 * MIB },
+	agree_on_kvm((struct bed_opts){ .ram = 10 * MIB, .kva = 64 * MIB, .ptpool = 1 * MIB },
 	    "ghost_want", 300, true);
 }
 
 BED_TEST(ghost_random, release_flavour)
 {
-	agree((struct bed_opts){ .release = true }, "ghost_release", 300, true);
+	agree_on_kvm((struct bed_opts){ .release = true }, "ghost_release", 300, true);
+}
+
+/* The allocator as a process: the same calls, the same specification, many more of them. */
+BED_TEST(ghost_random, on_the_twin)
+{
+	agree_on_twin((struct bed_opts){ 0 }, "ghost_twin", 5000);
+}
+
+BED_TEST(ghost_random, on_the_twin_with_guards)
+{
+	agree_on_twin((struct bed_opts){ .flags = BED_BOOT_GUARDPAGES }, "ghost_twin_guards", 5000);
+}
+
+BED_TEST(ghost_random, on_the_twin_in_want)
+{
+	agree_on_twin((struct bed_opts){ .ram = 10 * MIB, .kva = 64 * MIB, .ptpool = 1 * MIB },
+	    "ghost_twin_want", 5000);
 }
