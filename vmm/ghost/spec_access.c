@@ -70,7 +70,7 @@ spec_fault(struct ghost_step *st, unsigned map, uint64_t va, unsigned access, bo
 {
 	const struct ghost_range *r;
 	const struct ghost_map *m;
-	struct ghost_run page;
+	struct ghost_run page = { 0 };
 	unsigned prot;
 	int error;
 
