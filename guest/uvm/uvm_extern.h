@@ -158,7 +158,10 @@ vaddr_t uvm_km_kmemalloc_pla(vm_map_t, struct uvm_object *obj, vsize_t size, vsi
 vaddr_t uvm_km_valloc(vm_map_t, vsize_t size);
 vaddr_t uvm_km_valloc_align(vm_map_t, vsize_t size, vsize_t align, int flags);
 vaddr_t uvm_km_valloc_try(vm_map_t, vsize_t size);
-/* Sleep for address space, on the map; 0 at once if the map can never hold it. prefer means nothing. */
+/*
+ * Sleep for address space, on the map and with a reference of it; 0 at once if the map can never hold it. prefer
+ * means nothing.
+ */
 vaddr_t uvm_km_valloc_wait(vm_map_t, vsize_t size);
 vaddr_t uvm_km_valloc_prefer_wait(vm_map_t, vsize_t size, voff_t prefer);
 

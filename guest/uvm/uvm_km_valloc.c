@@ -40,13 +40,15 @@ uvm_km_valloc_try(struct vm_map *map, vsize_t size)
  * prefer is a cache colour where caches are indexed by virtual address; here they are not.
  *
  * A wakeup counts under the map lock, and the count is compared under it before the thread goes to
- * sleep: no wakeup between the failed search and the sleep is lost.
+ * sleep: no wakeup between the failed search and the sleep is lost. Who waits holds a reference: a submap
+ * is not taken away from under a sleeper.
  */
 vaddr_t
 uvm_km_valloc_prefer_wait(struct vm_map *map, vsize_t size, voff_t prefer __unused_arg)
 {
 	vsize_t guard = map->flags & VM_MAP_GUARDPAGES ? PAGE_SIZE : 0;
 	vsize_t room = map->max_offset - map->min_offset - guard;
+	bool held = false;
 
 	if (size == 0 || round_page(size) < size || round_page(size) > room ||
 	    (map->flags & VM_MAP_INTRSAFE) != 0)
@@ -56,8 +58,14 @@ uvm_km_valloc_prefer_wait(struct vm_map *map, vsize_t size, voff_t prefer __unus
 		vaddr_t va = uvm_km_valloc(map, size);
 		bool asleep;
 
-		if (va != 0)
+		if (va != 0) {
+			if (held)
+				uvm_map_deallocate(map);
 			return va;
+		}
+		if (!held)
+			uvm_map_reference(map);
+		held = true;
 		stop_point(STOP_VALLOC_WAIT);
 		vm_map_lock(map);
 		asleep = map->wakeups == wakeups;

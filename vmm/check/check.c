@@ -261,7 +261,10 @@ content_agrees(struct check *c, enum bed_call_id id, const uint64_t *args,
 	return true;
 }
 
-/* Pages that lost no right and gained the one to write: what a fault after a protection change does. */
+/*
+ * Pages that lost no right and gained the one to write: what a fault after a protection change does. It enters
+ * the page anew, wired only if the page is.
+ */
 static bool
 state_widened(const struct check *c, const struct snapshot *after, struct call_effect *e)
 {
@@ -272,11 +275,11 @@ state_widened(const struct check *c, const struct snapshot *after, struct call_e
 	for (size_t i = 0; ok && i < diff.n; i++) {
 		const struct snap_change *ch = &diff.change[i];
 		struct pt_delta row = { .kind = PT_CHANGED,
-			.what = SNAP_RIGHTS,
+			.what = ch->what,
 			.map = {
 			    .va = ch->va, .npages = ch->npages, .perm = PT_RW, .nx = PT_YES } };
 
-		if (ch->what == SNAP_RIGHTS)
+		if (ch->what == SNAP_RIGHTS || ch->what == (SNAP_RIGHTS | SNAP_SOFT))
 			ok = call_effect_add(e, &row);
 	}
 	snap_diff_free(&diff);

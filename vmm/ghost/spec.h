@@ -146,6 +146,7 @@ struct spec_request {
 	bool zero;
 	bool wait_pages; /* sleeps for pages */
 	bool wait_va;    /* sleeps for addresses */
+	bool refers;     /* ... and holds a reference of the map meanwhile */
 	bool
 	    pages_first; /* holds its pages while it sleeps for addresses; else the other way round */
 	bool trylock;

@@ -78,6 +78,7 @@ falls_asleep(struct ghost_step *st, const struct spec_request *rq, const struct 
 			    "asleep for addresses, and %#lx bytes are free at %#lx", rq->size,
 			    p->va);
 		st->sleep->taken_up = true;
+		st->now->map[rq->map].refs += rq->refers;
 		return rq->pages ? spec_hold_pages(st, p->n) : GHOST_OK;
 	}
 	if (!rq->pages || !rq->wait_pages || p->never || !p->may_lack)
@@ -130,7 +131,8 @@ succeeds(struct ghost_step *st, const struct spec_request *rq, const struct pros
 	if (!p->tables)
 		return spec_refuse(
 		    st, "returned %#lx, and there are no page-table pages for it", st->call->value);
-	if (held == NULL && rq->pages && (p->never || p->lacks))
+	/* What woke it may have been pages that nobody was known to have. */
+	if (held == NULL && rq->pages && !st->resumed && (p->never || p->lacks))
 		return spec_refuse(st,
 		    "succeeded; with %lu pages free (%lu in reserve) it must not",
 		    spec_free_pages(st), st->world->reserve);
@@ -155,6 +157,7 @@ wakes_up(struct ghost_step *st, const struct spec_request *rq)
 		ghost_map_remove(st->now, rq->map, va, va + st->sleep->size);
 		return GHOST_OK;
 	}
+	st->now->map[rq->map].refs -= rq->refers;
 	p = look(st, rq);
 	if (st->call->value != 0) {
 		bool holds = st->sleep->held.n != 0;
@@ -313,6 +316,7 @@ valloc(struct ghost_step *st, uint64_t align, bool trylock, bool wait)
 		.align = align,
 		.what = plain_what(GHOST_OBJECT, PROT_RW),
 		.wait_va = wait,
+		.refers = wait,
 		.trylock = trylock,
 		.frames = ANY_FRAMES };
 

@@ -89,7 +89,7 @@ alloc_direct(struct ghost_step *st, uint64_t n, const struct pa_mode *pa, bool w
 		return spec_refuse(
 		    st, "failed, and had no reason to: %lu pages are free", spec_free_pages(st));
 	}
-	if (lacks)
+	if (lacks && !st->resumed)
 		return spec_refuse(
 		    st, "succeeded; with %lu pages free it must not", spec_free_pages(st));
 	if ((va & BED_PAGE_MASK) != 0 || va < st->world->direct_min ||

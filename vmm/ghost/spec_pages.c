@@ -148,10 +148,47 @@ check_zero(struct ghost_step *st, uint64_t frame, uint64_t n)
 	return GHOST_OK;
 }
 
+/* Does anything the specification knows have the frame? */
+static bool
+is_owned(const struct ghost_step *st, uint64_t frame)
+{
+	const struct ghost_runs *lists[] = { &st->now->leaf, &st->now->object };
+
+	for (unsigned l = 0; l < 2; l++) {
+		for (size_t i = 0; i < lists[l]->n; i++) {
+			const struct ghost_run *run = &lists[l]->run[i];
+
+			/* The direct map has every frame. */
+			if (run->at << BED_PAGE_SHIFT < st->world->kva_end &&
+			    frame - run->to < run->n)
+				return true;
+		}
+	}
+	return runs_have(&st->now->given, frame, 1);
+}
+
+/*
+ * What woke a call may have been pages of the allocator's books: nobody's, not free before, and they
+ * went from there to the call.
+ */
+static bool
+take_from_books(struct ghost_step *st, uint64_t frame, uint64_t n)
+{
+	for (uint64_t i = frame; i < frame + n; i++) {
+		if (runs_have(&st->now->free, i, 1))
+			continue;
+		if (!st->resumed || is_owned(st, i) || !runs_have(&st->world->managed, i, 1))
+			return false;
+		st->now->kernpages--;
+	}
+	return true;
+}
+
 static enum ghost_verdict
 take(struct ghost_step *st, uint64_t frame, uint64_t n, bool zero, struct ghost_runs *from)
 {
-	if (!runs_have(from, frame, n))
+	if (!runs_have(from, frame, n) &&
+	    (from != &st->now->free || !take_from_books(st, frame, n)))
 		return spec_refuse(st,
 		    "it has been given pages %#lx..%#lx, of which not all were free",
 		    frame << BED_PAGE_SHIFT, (frame + n) << BED_PAGE_SHIFT);
