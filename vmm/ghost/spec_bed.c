@@ -29,6 +29,25 @@ spec_stop_arm(struct ghost_step *st)
 	return spec_returns(st, st->call->value == BED_EINVAL ? BED_EINVAL : 0);
 }
 
+/* Nothing of the CPUs is part of the state: what these say of them, the tests know better. */
+enum ghost_verdict
+spec_cpu(struct ghost_step *st)
+{
+	return spec_returns(st, st->call->value < BED_CPU_MAX ? st->call->value : 0);
+}
+
+enum ghost_verdict
+spec_ipi_ping(struct ghost_step *st)
+{
+	return spec_returns(st, st->call->value == 0 ? 0 : st->call->arg[1]);
+}
+
+enum ghost_verdict
+spec_lock_pair(struct ghost_step *st)
+{
+	return spec_returns(st, st->call->value);
+}
+
 /* Many calls, of which only the last results are seen. */
 enum ghost_verdict
 spec_batch(struct ghost_step *st)
@@ -92,6 +111,12 @@ spec_die_stack(struct ghost_step *st)
 
 enum ghost_verdict
 spec_die_ud(struct ghost_step *st)
+{
+	return fatal(st);
+}
+
+enum ghost_verdict
+spec_die_lock(struct ghost_step *st)
 {
 	return fatal(st);
 }
