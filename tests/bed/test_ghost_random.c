@@ -145,17 +145,24 @@ agree_on_twin(struct bed_opts opts, const char *name, unsigned n)
 	agree(&config, name, n, true);
 }
 
+/* property 1 2 3 5 6 7 8 9 13 14 15 16 18 20 26 28 29 33 34 39 40 41 45 77 79 85 86 87 88: kernel_map */
+/* property 1 2 3 8 9 10 15 16 18 33 34 40 41 77: kmem_map */
+/* property 1 3 8 9 19 20 26 29 33 34 85 86 87 88: exec_map */
+/* property 62 63 65 70 71: submap */
 BED_TEST(ghost_random, as_booted)
 {
 	agree_on_kvm((struct bed_opts){ 0 }, "ghost_plain", 300, false);
 }
 
+/* property 42 44 74 75: kernel_map kmem_map */
+/* property 70: submap */
 BED_TEST(ghost_random, with_guards_and_misuse)
 {
 	agree_on_kvm((struct bed_opts){ .flags = BED_BOOT_GUARDPAGES }, "ghost_guards", 300, true);
 }
 
 /* Little of everything: pages, addresses, page tables run out again and again. */
+/* property 48 49 50 51 54 81: kernel_map kmem_map exec_map */
 BED_TEST(ghost_random, in_want)
 {
 	agree_on_kvm((struct bed_opts){ .ram = 10 * MIB, .kva = 64 * MIB, .ptpool = 1 * MIB },

@@ -549,7 +549,11 @@ BED_TEST(ghost, session)
 	};
 	cr_assert(ghost_session_call(g, &call, 0, why) == GHOST_OK, "%s", why);
 	cr_assert(ghost_session_untouched(g, why), "%s", why);
-	cr_assert(ghost_session_state(g)->map[0].range[0].made_by == 3);
+	ghost_owner(ghost_session_state(g), VA(1), why, sizeof(why));
+	cr_assert(strcmp(why, "kernel_map: object rw-/rwx inherit 2 advice 1, made by call 3") == 0,
+	    "%s", why);
+	ghost_owner(ghost_session_state(g), VA(PAGES), why, sizeof(why));
+	cr_assert(strcmp(why, "outside kernel_map") == 0, "%s", why);
 	call = (struct ghost_call){ .id = BED_CALL_batch };
 	cr_assert(ghost_session_call(g, &call, 0, why) == GHOST_INCONCLUSIVE);
 	cr_assert(

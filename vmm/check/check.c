@@ -144,6 +144,12 @@ check_witnesses(struct check *c, unsigned witnesses, struct bed_err *err)
 	return check_resync(c, err);
 }
 
+void
+check_owner(const struct check *c, gva_t va, char *owner, size_t size)
+{
+	check_ghost_owner(c->ghost, va, owner, size);
+}
+
 const struct snapshot *
 check_snapshot(const struct check *c)
 {

@@ -79,6 +79,9 @@ bool check_witnesses(struct check *, unsigned witnesses, struct bed_err *);
  */
 bool check_resync(struct check *, struct bed_err *);
 
+/* Whose an address is, as the specification has it after the last call: map, kind, rights, the call that made it. */
+void check_owner(const struct check *, gva_t va, char *owner, size_t size);
+
 /* The mappings as of the last call. */
 const struct snapshot *check_snapshot(const struct check *);
 struct check_totals check_totals(const struct check *);
@@ -119,6 +122,7 @@ void check_ghost_free(struct check_ghost *); /* NULL is fine */
 /* After audit_run() or audit_look(): take what was read for the state; or compare with the state. */
 bool check_ghost_adopt(struct check_ghost *, const struct audit *, struct bed_err *);
 bool check_ghost_untouched(struct check_ghost *, const struct audit *, struct bed_err *);
+void check_ghost_owner(const struct check_ghost *, gva_t va, char *owner, size_t size);
 /* A call that was asleep has this result now. */
 void check_ghost_woke(struct check_ghost *, const struct bed_result *);
 /* Judge a call, after the woken ones were told. open[0]: the verdict was `inconclusive`, for that reason. */

@@ -92,6 +92,12 @@ check_ghost_untouched(struct check_ghost *g, const struct audit *audit, struct b
 }
 
 void
+check_ghost_owner(const struct check_ghost *g, gva_t va, char *owner, size_t size)
+{
+	ghost_owner(ghost_session_state(g->session), va.v, owner, size);
+}
+
+void
 check_ghost_woke(struct check_ghost *g, const struct bed_result *r)
 {
 	ghost_session_woke(g->session, r->slot, r->value, r->value2);

@@ -96,26 +96,58 @@ put_prot(struct text *t, unsigned prot)
 }
 
 static void
+put_cell(struct text *t, const struct ghost_map *m, const struct cell *c)
+{
+	text_add(t, "%s", m->used ? ghost_kind_name(c->what.kind) : "no map");
+	if (c->what.kind == GHOST_FREE || c->what.kind == GHOST_GUARD)
+		return;
+	text_add(t, " ");
+	put_prot(t, c->what.prot);
+	text_add(t, "/");
+	put_prot(t, c->what.maxprot);
+	if (c->what.wired != 0)
+		text_add(t, " wired %u", c->what.wired);
+	if (c->what.nofault)
+		text_add(t, " nofault");
+	if (c->what.kind == GHOST_SUBMAP)
+		text_add(t, " handle %u", c->what.submap);
+	text_add(t, " inherit %u advice %u", c->what.inherit, c->what.advice);
+	if (c->made_by != 0)
+		text_add(t, ", made by call %u", c->made_by);
+}
+
+static void
 put_what(struct text *t, const char *when, const struct ghost_map *m, uint64_t va)
 {
 	struct cell c = cell_at(m, va);
 
-	text_add(t, "\n    %-9s %s", when, m->used ? ghost_kind_name(c.what.kind) : "no map");
-	if (c.what.kind == GHOST_FREE || c.what.kind == GHOST_GUARD)
+	text_add(t, "\n    %-9s ", when);
+	put_cell(t, m, &c);
+}
+
+void
+ghost_owner(const struct ghost_state *s, uint64_t va, char *owner, size_t size)
+{
+	const struct ghost_map *m = &s->map[BED_MAP_KERNEL];
+	struct text t = text_on(owner, size);
+	unsigned handle = BED_MAP_KERNEL;
+	char name[16];
+
+	if (!m->used || va < m->min || va >= m->max) {
+		text_add(&t, "outside kernel_map");
 		return;
-	text_add(t, " ");
-	put_prot(t, c.what.prot);
-	text_add(t, "/");
-	put_prot(t, c.what.maxprot);
-	if (c.what.wired != 0)
-		text_add(t, " wired %u", c.what.wired);
-	if (c.what.nofault)
-		text_add(t, " nofault");
-	if (c.what.kind == GHOST_SUBMAP)
-		text_add(t, " handle %u", c.what.submap);
-	text_add(t, " inherit %u advice %u", c.what.inherit, c.what.advice);
-	if (c.made_by != 0)
-		text_add(t, ", made by call %u", c.made_by);
+	}
+	for (unsigned depth = 0; depth < BED_MAPS_MAX; depth++) {
+		struct cell c = cell_at(m, va);
+
+		if (c.what.kind != GHOST_SUBMAP || c.what.submap >= BED_MAPS_MAX) {
+			text_add(&t, "%s: ", map_name(handle, name));
+			put_cell(&t, m, &c);
+			return;
+		}
+		handle = c.what.submap;
+		m = &s->map[handle];
+	}
 }
 
 static void

@@ -197,6 +197,9 @@ bool ghost_compare(const struct ghost_state *before, const struct ghost_state *e
 bool ghost_same(
     const struct ghost_state *last, const struct ghost_state *seen, char *why, size_t size);
 
+/* Whose an address is: "kernel_map: object rw-/rwx ..., made by call 7". */
+void ghost_owner(const struct ghost_state *, uint64_t va, char *owner, size_t size);
+
 const char *ghost_kind_name(unsigned kind);
 
 #endif
