@@ -56,8 +56,8 @@ make_descriptors(struct cpu_data *d, struct cpu_area *area)
 	uint64_t tss = (uint64_t)&d->cd_tss;
 
 	__builtin_memcpy(d->cd_gdt, gdt, sizeof(d->cd_gdt));
-	d->cd_gdt[BED_SEL_TSS / 8] = UINT64_C(0x0000890000000067) | (tss & 0xffffff) << 16 |
-	                             (tss >> 24 & 0xff) << 56;
+	d->cd_gdt[BED_SEL_TSS / 8] =
+	    UINT64_C(0x0000890000000067) | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56;
 	d->cd_gdt[BED_SEL_TSS / 8 + 1] = tss >> 32;
 	d->cd_tss.ts_iobase = sizeof(d->cd_tss);
 	for (unsigned i = 0; i < IST_STACKS; i++)

@@ -38,8 +38,7 @@ record(enum bed_death_kind kind, const struct bed_frame *frame, uint64_t cr2, co
 	 * it, and another CPU waits for the host to stop it.
 	 */
 	intr_disable();
-	__atomic_compare_exchange_n(
-	    &dying, &first, ci, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	__atomic_compare_exchange_n(&dying, &first, ci, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 	while (first != NULL && first != ci)
 		__asm__ volatile("hlt");
 	if (first == NULL) {

@@ -26,8 +26,9 @@ struct bed_bootinfo {
 	uint32_t ncpu;
 	uint32_t nseg; /* seg[] in use */
 	uint64_t ram_bytes;
-	uint64_t root;                     /* CR3 of every vCPU at entry */
-	uint64_t image_start, image_end;   /* physical extent of the image, .bss and cpu areas included */
+	uint64_t root; /* CR3 of every vCPU at entry */
+	uint64_t image_start,
+	    image_end; /* physical extent of the image, .bss and cpu areas included */
 	uint64_t ptpool_start, ptpool_end; /* page-table pages come from here only */
 	uint64_t ptpool_next;              /* first pool page the VMM's tables did not use */
 	uint64_t direct_end;               /* end of RAM: the direct map covers [0, direct_end) */
@@ -36,7 +37,8 @@ struct bed_bootinfo {
 	uint64_t tsc_khz;                  /* 0: unknown */
 	uint64_t seed;                     /* for guest-side choices; 0 in deterministic runs */
 	uint64_t flush_threshold; /* pages above which a range is one full flush; 0: default */
-	uint64_t cpu_area; /* vCPU n > 0 has BED_CPU_AREA zeroed bytes at this + (n - 1) * BED_CPU_AREA */
+	uint64_t
+	    cpu_area; /* vCPU n > 0 has BED_CPU_AREA zeroed bytes at this + (n - 1) * BED_CPU_AREA */
 	struct bed_seg seg[BED_SEG_MAX]; /* memory for uvm_page_physload, ascending */
 	struct bed_seg ram[2]; /* all RAM: below and above the 3..4 GiB hole; end 0: none */
 };

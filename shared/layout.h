@@ -34,7 +34,8 @@
 #define BED_CPU_MAX      16
 #define BED_PROG_PA      0x00000000003c0000
 #define BED_PROG_BYTES   0x0000000000040000 /* 256 KiB: 2340 operations */
-#define BED_CPU_AREA     0x0000000000028000 /* 160 KiB: stacks and own data of a vCPU, with the image's rights */
+#define BED_CPU_AREA \
+	0x0000000000028000 /* 160 KiB: stacks and own data of a vCPU, with the image's rights */
 
 #define BED_RAM_MIN    0x0000000000800000 /* 8 MiB */
 #define BED_RAM_MAX    0x0000001000000000 /* 64 GiB */

@@ -34,7 +34,8 @@ enum bed_exit {
 	BED_EXIT_EVENTS = 5,  /* event ring full, host drains and resumes */
 	BED_EXIT_SYNC = 6,    /* a stop point asked for by a call (arg in death.info); resumes */
 	BED_EXIT_NOP = 7,     /* the bare port exit, for measuring */
-	BED_EXIT_YIELD = 8,   /* a busy wait gives the host's CPU away; resumes, not counted as an exit */
+	BED_EXIT_YIELD =
+	    8, /* a busy wait gives the host's CPU away; resumes, not counted as an exit */
 	BED_EXIT_LAST = BED_EXIT_YIELD,
 };
 
@@ -150,8 +151,9 @@ struct bed_cpushare {
 	/* offset 0: call traffic */
 	uint32_t doorbell; /* slot + 1, written by the host, cleared by the guest */
 	uint32_t exit;     /* enum bed_exit last left with, written by the guest before OUT */
-	uint32_t bells;    /* vCPU 0's area: whose doorbells the host has rung; taken by the guest */
-	uint32_t barrier;  /* vCPU 0's area: calls that are still to arrive before all of them begin */
+	uint32_t bells; /* vCPU 0's area: whose doorbells the host has rung; taken by the guest */
+	uint32_t
+	    barrier; /* vCPU 0's area: calls that are still to arrive before all of them begin */
 	uint8_t pad0[48];
 	/* offset 64 */
 	struct bed_slot slot[BED_SLOTS];

@@ -167,6 +167,43 @@ BED_TEST(smp, a_sleeper_is_woken_by_another_cpu)
 	bed_down(bed);
 }
 
+/* What is done while CPU 1 stands at a stop point. */
+struct stop {
+	uint64_t map, va;
+	unsigned slot, stops;
+};
+
+static void
+free_at_stop(void *arg, struct bed *bed, uint64_t info)
+{
+	struct stop *s = arg;
+	struct bed_err err;
+
+	s->stops += info == 1;
+	if (!bed_call_post(bed, BED_CALL_uvm_km_free_wakeup,
+		(uint64_t[]){ s->map, s->va, 8 * PAGE }, 3, &s->slot, &err))
+		FAIL("%s", err.text);
+}
+
+/* property 58: submap */
+BED_TEST(smp, a_stop_point_on_another_cpu)
+{
+	struct bed *bed = BED(.ncpu = 3, .ram = 32 * MIB);
+	gva_t all;
+	uint64_t map = full_submap(bed, &all);
+	struct stop stop = { .map = map, .va = all.v };
+	struct bed_result w;
+
+	bed_on_sync(bed, free_at_stop, &stop);
+	CHECK(bed_stop_arm(bed, 1) == 0, "the checked flavour has no stop points");
+	w = start_on(bed, 1, BED_CALL_uvm_km_valloc_wait, (uint64_t[]){ map, PAGE }, 2);
+	CHECK(stop.stops == 1, "%u stops", stop.stops);
+	CHECK(
+	    w.state == BED_STATE_DONE && w.value == all.v, "the wakeup was lost: \"%s\"", w.wmesg);
+	CHECK(result(bed, stop.slot).state == BED_STATE_DONE, "the free did not come through");
+	bed_down(bed);
+}
+
 /* As many sleepers as a CPU has threads for; one more is refused, and all wake. */
 BED_TEST(smp, a_cpu_full_of_sleepers)
 {

@@ -32,8 +32,7 @@ audit_registers(struct audit_input *in)
 static const struct thread *
 pool(const struct audit_input *in)
 {
-	return audit_ptr(
-	    in, in->sym->thread_pool, audit_nthreads(in) * sizeof(struct thread), 8);
+	return audit_ptr(in, in->sym->thread_pool, audit_nthreads(in) * sizeof(struct thread), 8);
 }
 
 /* The thread at a guest address; NULL: none is there. */
@@ -208,11 +207,11 @@ audit_threads(struct audit_input *in)
 		if (ci == NULL || ci->ci_id != id)
 			return audit_finding(in, "CPU %u is not in cpu_table", id);
 		if (thread_at(in, (uint64_t)ci->ci_curthread) == NULL)
-			return audit_finding(in, "CPU %u: the current thread is %p", id,
-			    (void *)ci->ci_curthread);
+			return audit_finding(
+			    in, "CPU %u: the current thread is %p", id, (void *)ci->ci_curthread);
 		if (ci->ci_run.first != NULL)
-			return audit_finding(in, "CPU %u: a thread could run: %p", id,
-			    (void *)ci->ci_run.first);
+			return audit_finding(
+			    in, "CPU %u: a thread could run: %p", id, (void *)ci->ci_run.first);
 		if (ci->ci_idle != (in->src->boot->ncpu > 1))
 			return audit_finding(in, "CPU %u is %sidle", id, ci->ci_idle ? "" : "not ");
 	}

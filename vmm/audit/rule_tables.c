@@ -204,7 +204,7 @@ audit_layout(struct audit_input *in)
 
 		if (is_kernel_map(in, va) && end <= in->kva_end)
 			continue;
-		if (va >= in->sym->image_start && 
+		if (va >= in->sym->image_start &&
 		    end <= BED_IMAGE_BASE + in->src->boot->image_end) {
 			if (run->pa.v != va - BED_IMAGE_BASE)
 				return bad_run(in, run, "not where the image was loaded");

@@ -172,8 +172,7 @@ boot(struct bed *bed, uint64_t begin, struct bed_err *err)
 	if (bed->stepping && !hv_cpu_step(bed->at->hv, true, err))
 		return false;
 	bed->booting = true;
-	if (!bed_run(bed, BED_EXIT_READY, err) ||
-	    (bed->cfg.ncpu > 1 && !settle(bed, err)))
+	if (!bed_run(bed, BED_EXIT_READY, err) || (bed->cfg.ncpu > 1 && !settle(bed, err)))
 		return false;
 	bed->booting = false;
 	bed->boot.exits = hv_cpu_exits(bed->at->hv) - bed->steps;

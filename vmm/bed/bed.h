@@ -30,7 +30,8 @@ struct bed;
 
 /*
  * Event records, in order, as the ring is drained: at every exit. n >= 1. The records are copies, their
- * type and cpu are in range; what their arguments mean is for the receiver to check.
+ * type and cpu are in range; what their arguments mean is for the receiver to check. Of several vCPUs the
+ * records of one come at a time; when a call has returned all have come, and their tickets tell the order.
  */
 typedef void bed_event_fn(void *arg, const struct bed_event *, unsigned n);
 
@@ -43,12 +44,12 @@ enum bed_engine_kind {
 struct bed_config {
 	enum bed_engine_kind engine;
 	uint64_t ram; /* bytes, a multiple of 2 MiB, BED_RAM_MIN..BED_RAM_MAX */
-	unsigned ncpu;
+	unsigned ncpu;            /* 1..BED_CPU_MAX */
 	uint64_t kva_size;        /* bytes of kernel_map, a multiple of 2 MiB, up to BED_KVA_MAX */
 	uint64_t ptpool;          /* bytes for page tables; 0: a sixteenth of RAM, 1..256 MiB */
 	const char *image;        /* guest image; NULL: the one of `flavour` that came with us */
 	enum bed_flavour flavour; /* what the image must be */
-	unsigned timeout_ms;      /* for boot and for each call; 0: none */
+	unsigned timeout_ms;      /* for boot and for each call, all vCPUs together; 0: none */
 	uint32_t flags;
 	uint64_t dma_high;              /* highest DMA-able address, inclusive */
 	uint64_t seed, flush_threshold; /* see bed_bootinfo */

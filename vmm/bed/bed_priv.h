@@ -43,7 +43,7 @@ struct bed_cpu {
 	pthread_t thread;
 	bool has_thread;
 	enum bed_cpu_state state;
-	bool fresh; /* it has left, and nobody has looked why */
+	bool fresh;          /* it has left, and nobody has looked why */
 	void (*job)(void *); /* what the thread does instead of running it, or NULL */
 	void *job_arg;
 	struct hv_exit exit;
@@ -61,7 +61,7 @@ struct bed {
 	struct view_seg seg[2];
 	struct bed_bootinfo info;
 	struct hv_vm *vm;
-	struct twin *twin; /* NULL: KVM's */
+	struct twin *twin;                /* NULL: KVM's */
 	struct bed_cpu cpus[BED_CPU_MAX]; /* cfg.ncpu of them */
 	struct bed_cpu *at;               /* the one that left last: its registers are current */
 	struct {
@@ -85,7 +85,7 @@ struct bed {
 	struct bed_boot boot;
 	bool booting;
 	bool stepping;
-	bool running; /* a callback is not the place for another call */
+	bool running;            /* a callback is not the place for another call */
 	struct bed_cpu *stopped; /* in on_sync: a call may be posted to this one */
 	uint64_t steps;
 	char *report; /* not NULL: dead */

@@ -158,7 +158,8 @@ find_slot(const struct bed_cpu *cpu, unsigned *slot, struct bed_err *err)
 		return bed_fail(
 		    err, BED_E_USAGE, "all %d call slots hold blocked calls", BED_SLOTS);
 	return bed_fail(err, BED_E_USAGE,
-	    "%d calls are blocked on CPU %u, which has threads for no more", BED_CPU_CALLS, cpu->id);
+	    "%d calls are blocked on CPU %u, which has threads for no more", BED_CPU_CALLS,
+	    cpu->id);
 }
 
 /* Fill a free slot and ring; the guest sees it when it is next entered. */
@@ -201,8 +202,8 @@ bed_post_on(struct bed *bed, unsigned cpu, enum bed_call_id id, const uint64_t *
 	if (!callable(bed, err))
 		return false;
 	if (cpu >= bed->cfg.ncpu)
-		return bed_fail(err, BED_E_USAGE, "a call on CPU %u of a bed with %u", cpu,
-		    bed->cfg.ncpu);
+		return bed_fail(
+		    err, BED_E_USAGE, "a call on CPU %u of a bed with %u", cpu, bed->cfg.ncpu);
 	if (bed->cpus[cpu].nposted != 0)
 		return bed_fail(err, BED_E_USAGE,
 		    "CPU %u has a call posted already: bed_wait() comes between two", cpu);

@@ -38,8 +38,8 @@ bed_config_check(const struct bed_config *cfg, struct bed_err *err)
 		    "%" PRIu64 " MiB to %" PRIu64 " MiB",
 		    cfg->ram, cfg->ram / MIB, BED_RAM_MIN / MIB, BED_RAM_MAX / MIB);
 	if (cfg->ncpu == 0 || cfg->ncpu > BED_CPU_MAX)
-		return bed_fail(err, BED_E_USAGE, "%u CPUs: a guest has from 1 to %d", cfg->ncpu,
-		    BED_CPU_MAX);
+		return bed_fail(
+		    err, BED_E_USAGE, "%u CPUs: a guest has from 1 to %d", cfg->ncpu, BED_CPU_MAX);
 	if (cfg->ncpu > 1 && (cfg->flags & BED_COUNT_BOOT) != 0)
 		return bed_fail(err, BED_E_USAGE,
 		    "%u CPUs: the instructions of a boot are counted with one", cfg->ncpu);

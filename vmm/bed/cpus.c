@@ -95,8 +95,8 @@ make_team(struct bed *bed, struct bed_err *err)
 		int error = pthread_create(&cpu->thread, NULL, thread_main, cpu);
 
 		if (error != 0)
-			return bed_fail(err, BED_E_HOST, "no thread for vCPU %u: %s", i,
-			    strerror(error));
+			return bed_fail(
+			    err, BED_E_HOST, "no thread for vCPU %u: %s", i, strerror(error));
 		cpu->has_thread = true;
 	}
 	return true;

@@ -298,9 +298,8 @@ image_extend(struct image *im, uint64_t bytes)
 {
 	if (bytes == 0)
 		return;
-	im->seg[im->nseg++] = (struct image_seg){ .va = im->pa_end + BED_IMAGE_BASE,
-		.pa = im->pa_end,
-		.memsz = bytes,
-		.write = true };
+	im->seg[im->nseg++] = (struct image_seg){
+		.va = im->pa_end + BED_IMAGE_BASE, .pa = im->pa_end, .memsz = bytes, .write = true
+	};
 	im->pa_end += bytes;
 }

@@ -25,7 +25,7 @@ struct image {
 	uint64_t entry;         /* in an executable segment */
 	unsigned nseg;
 	struct image_seg seg[IMAGE_SEGS_MAX + 1]; /* ascending, on pages of their own */
-	uint64_t pa_start, pa_end;            /* page aligned */
+	uint64_t pa_start, pa_end;                /* page aligned */
 };
 
 bool image_open(struct image *, const char *path, struct bed_err *);

@@ -161,10 +161,12 @@ memory_plan(struct memory *m, const struct bed_config *cfg, const struct image *
 	m->pool_end = m->pool_start + pool;
 	if (m->pool_end + (m->high_end == 0 ? REST_MIN : 0) > m->low_end)
 		return bed_fail(err, BED_E_USAGE,
-		    "%" PRIu64 " MiB of RAM below the hole are too few: the image%s ends at %" PRIu64
+		    "%" PRIu64
+		    " MiB of RAM below the hole are too few: the image%s ends at %" PRIu64
 		    " KiB, %" PRIu64 " KiB of page tables end at %" PRIu64
 		    " KiB; more RAM or fewer page tables",
-		    m->low_end / MIB, others == 0 ? "" : " with what each CPU has", end / 1024, pool / 1024, m->pool_end / 1024);
+		    m->low_end / MIB, others == 0 ? "" : " with what each CPU has", end / 1024,
+		    pool / 1024, m->pool_end / 1024);
 	m->pool_next = m->pool_start;
 	b->ram_bytes = m->bytes;
 	b->image_start = im->pa_start;

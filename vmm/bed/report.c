@@ -229,19 +229,33 @@ section_walk(struct autopsy *a)
 	view_walk_print(a->out, &w);
 }
 
+static int
+by_ticket(const void *a, const void *b)
+{
+	uint64_t x = ((const struct bed_event *)a)->ticket,
+		 y = ((const struct bed_event *)b)->ticket;
+
+	return (x > y) - (x < y);
+}
+
 static void
 section_events(struct autopsy *a)
 {
-	const struct bed *bed = a->bed;
+	struct bed *bed = a->bed;
 	uint64_t n = bed->nrecent < BED_RECENT ? bed->nrecent : BED_RECENT;
 
 	if (n == 0)
 		return;
 	fprintf(a->out, "  last events\n");
-	for (uint64_t i = bed->nrecent - n; i < bed->nrecent; i++) {
-		const struct bed_event *e = &bed->recent[i % BED_RECENT];
+	/* Those of several vCPUs came one vCPU after the other. */
+	qsort(bed->recent, n, sizeof(bed->recent[0]), by_ticket);
+	for (uint64_t i = 0; i < n; i++) {
+		const struct bed_event *e = &bed->recent[i];
 
-		fprintf(a->out, "    %" PRIu64 " %-10s", e->ticket, events[e->type].name);
+		fprintf(a->out, "    %" PRIu64, e->ticket);
+		if (bed->cfg.ncpu > 1)
+			fprintf(a->out, " CPU %-2u", e->cpu);
+		fprintf(a->out, " %-10s", events[e->type].name);
 		for (unsigned k = 0; k < 3; k++)
 			if (events[e->type].arg[k][0] != '\0')
 				fprintf(a->out, " %s %#" PRIx64, events[e->type].arg[k], e->a[k]);

@@ -54,8 +54,8 @@ hv_cpu_ready(struct hv_cpu *cpu, struct bed_err *err)
 
 	pthread_once(&once, setup);
 	return hv_ioctl(cpu->fd, KVM_SET_MP_STATE, &state) == 0 ||
-	       bed_fail(err, BED_E_HOST, "KVM_SET_MP_STATE on vCPU %u: %s", cpu->id,
-		   strerror(errno));
+	       bed_fail(
+		   err, BED_E_HOST, "KVM_SET_MP_STATE on vCPU %u: %s", cpu->id, strerror(errno));
 }
 
 void
