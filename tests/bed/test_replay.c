@@ -167,7 +167,16 @@ BED_TEST(replay, settings)
 		{ "uvmbed-trace 1\nram 1m\nnull\n", BED_E_USAGE, "t.trace" },
 		{ "uvmbed-trace 1\nram 9m\nnull\n", BED_E_USAGE, "multiple of 2 MiB" },
 		{ "uvmbed-trace 1\nkva 3m\nnull\n", BED_E_USAGE, "kernel_map" },
-		{ "uvmbed-trace 1\ncpu 5\nnull\n", BED_E_INPUT, "cpu 5" },
+		{ "uvmbed-trace 1\ncpu 16\nnull\n", BED_E_INPUT, "cpu 16" },
+		{ "uvmbed-trace 1\nram 32m\ncpu 2\na = uvm_km_alloc kernel_map 3p\n"
+		  "store a+1p 0x5a\ncpu 1\nload a+1p\nuvm_km_free kernel_map a 3p\n"
+		  "expect absent a 3p\n",
+		    BED_OK, "" },
+		{ "uvmbed-trace 1\nram 32m\nm = uvm_km_suballoc kernel_map 0 8p pageable 0\n"
+		  "all = uvm_km_valloc m 8p\ncpu 2\nw = uvm_km_valloc_wait m 1p\n"
+		  "expect asleep w vallocwait\ncpu 1\nuvm_km_free_wakeup m all 8p\n"
+		  "expect awake w\n",
+		    BED_OK, "" },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(row); i++) {

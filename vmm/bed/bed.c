@@ -338,6 +338,21 @@ bed_counters(const struct bed *bed, unsigned cpu)
 	return cpu < bed->cfg.ncpu ? bed->cpus[cpu].share->count : none;
 }
 
+struct bed_counters
+bed_counters_all(const struct bed *bed)
+{
+	struct bed_counters sum = { 0 };
+
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++) {
+		struct bed_counters one = bed->cpus[i].share->count;
+
+#define X(name, text) sum.name += one.name;
+		BED_COUNTERS(X)
+#undef X
+	}
+	return sum;
+}
+
 struct bed_stats
 bed_stats(struct bed *bed)
 {

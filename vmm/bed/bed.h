@@ -43,7 +43,7 @@ enum bed_engine_kind {
 
 struct bed_config {
 	enum bed_engine_kind engine;
-	uint64_t ram; /* bytes, a multiple of 2 MiB, BED_RAM_MIN..BED_RAM_MAX */
+	uint64_t ram;             /* bytes, a multiple of 2 MiB, BED_RAM_MIN..BED_RAM_MAX */
 	unsigned ncpu;            /* 1..BED_CPU_MAX */
 	uint64_t kva_size;        /* bytes of kernel_map, a multiple of 2 MiB, up to BED_KVA_MAX */
 	uint64_t ptpool;          /* bytes for page tables; 0: a sixteenth of RAM, 1..256 MiB */
@@ -106,6 +106,7 @@ uint64_t bed_event_pc(const struct bed *, uint32_t pc);
 
 /* The guest's own work counters of a vCPU, copied. */
 struct bed_counters bed_counters(const struct bed *, unsigned cpu);
+struct bed_counters bed_counters_all(const struct bed *); /* the sum over all vCPUs */
 
 /* What the VMM and KVM counted, since creation. */
 struct bed_stats {

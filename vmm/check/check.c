@@ -32,8 +32,9 @@ struct check {
 	uint64_t exits;  /* of the bed when it was last looked at */
 	gva_t misuse_at; /* the guest's struct uvm_misuse */
 	uint64_t misuse; /* wrong frees it had counted when it was last looked at */
-	struct sleeper sleeper[BED_SLOTS], woken[BED_SLOTS];
+	struct sleeper sleeper[BED_SLOTS * BED_CPU_MAX], woken[BED_SLOTS * BED_CPU_MAX];
 	unsigned nwoken;         /* by the call being judged */
+	unsigned cpu;            /* that runs the calls */
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
 	unsigned now;
 	struct snap_diff diff;
@@ -314,7 +315,7 @@ static bool
 wake_sleepers(struct check *c, struct bed_err *err)
 {
 	c->nwoken = 0;
-	for (unsigned slot = 0; slot < BED_SLOTS; slot++) {
+	for (unsigned slot = 0; slot < BED_SLOTS * BED_CPU_MAX; slot++) {
 		struct sleeper *s = &c->sleeper[slot];
 
 		if (s->result == NULL)
@@ -336,7 +337,7 @@ check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
     const struct bed_result *result, const struct bed_counters *before, uint64_t exits,
     struct bed_err *err)
 {
-	struct bed_counters after = bed_counters(c->bed, 0);
+	struct bed_counters after = bed_counters_all(c->bed);
 	struct call_effect effect = CALL_EFFECT_NONE;
 	bool ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result);
 
@@ -452,11 +453,17 @@ remember_sleeper(struct check *c, enum bed_call_id id, const uint64_t *args, uns
 	memcpy(s->arg, args, nargs * sizeof(*args));
 }
 
+void
+check_on(struct check *c, unsigned cpu)
+{
+	c->cpu = cpu;
+}
+
 bool
 check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_t *args,
     unsigned nargs, struct bed_result *result, struct bed_err *err)
 {
-	struct bed_counters before = bed_counters(c->bed, 0);
+	struct bed_counters before = bed_counters_all(c->bed);
 	uint64_t exits = bed_stats(c->bed).exits, t0;
 	char text[300];
 	bool ok;
@@ -464,7 +471,7 @@ check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_
 	if (!nobody_else(c, err))
 		return bed_fail_in(
 		    err, "before %s%s%s", what ? what : "", what ? ": " : "", bed_call_name(id));
-	if (!bed_call_try(c->bed, id, args, nargs, result, err))
+	if (!bed_start_on(c->bed, c->cpu, id, args, nargs, result, err))
 		return false;
 	exits = bed_stats(c->bed).exits - exits;
 	t0 = now_ns();

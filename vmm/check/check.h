@@ -82,6 +82,9 @@ bool check_resync(struct check *, struct bed_err *);
 /* Whose an address is, as the specification has it after the last call: map, kind, rights, the call that made it. */
 void check_owner(const struct check *, gva_t va, char *owner, size_t size);
 
+/* The vCPU that runs the calls from now on; 0 unless one was named. */
+void check_on(struct check *, unsigned cpu);
+
 /* The mappings as of the last call. */
 const struct snapshot *check_snapshot(const struct check *);
 struct check_totals check_totals(const struct check *);

@@ -50,10 +50,12 @@ trace_config(const struct trace *t, struct bed_config *cfg, struct bed_err *err)
 			                   : cfg->flags & ~BED_BOOT_GUARDPAGES;
 			break;
 		case TRACE_CPU:
-			if (value >= cfg->ncpu)
+			if (value >= BED_CPU_MAX)
 				return bed_fail(err, BED_E_INPUT,
-				    "%s:%u: cpu %llu of a bed with %u", t->file, l->number,
-				    (unsigned long long)value, cfg->ncpu);
+				    "%s:%u: cpu %llu: a bed has CPUs 0 to %d at most", t->file,
+				    l->number, (unsigned long long)value, BED_CPU_MAX - 1);
+			if (value >= cfg->ncpu)
+				cfg->ncpu = (unsigned)value + 1;
 			break;
 		case TRACE_SEED:
 			break;
@@ -186,6 +188,8 @@ trace_replay(const struct trace *t, struct bed *bed, struct check *check, replay
 	for (unsigned i = 0; i < t->nline && ok; i++) {
 		const struct trace_line *l = &t->line[i];
 
+		if (l->kind == TRACE_SET && l->which == TRACE_CPU)
+			check_on(check, (unsigned)l->value[0].number);
 		if (l->kind != TRACE_CALL && l->kind != TRACE_EXPECT)
 			continue;
 		ok = run_line(&r, l) || fail_line(&r, l);
