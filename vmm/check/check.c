@@ -362,7 +362,7 @@ check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
 static bool
 note_changes(struct check *c, const struct bed_counters *before, struct bed_err *err)
 {
-	struct bed_counters after = bed_counters(c->bed, 0);
+	struct bed_counters after = bed_counters_all(c->bed);
 
 	if (!snapshot_diff(&c->snap[c->now], &c->snap[!c->now], &c->diff, err))
 		return false;

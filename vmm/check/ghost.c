@@ -14,7 +14,7 @@
 struct check_ghost {
 	struct bed *bed;
 	struct ghost_session *session;
-	char wmesg[BED_SLOTS][16];
+	char wmesg[BED_SLOTS * BED_CPU_MAX][16];
 };
 
 static bool
