@@ -17,7 +17,7 @@
 
 #include "vmm/ghost/ghost.h"
 
-#define GHOST_SLEEPERS 16 /* calls asleep at a time; slots are below */
+#define GHOST_SLEEPERS 256 /* calls asleep at a time; slots are below */
 
 struct ghost_session;
 
