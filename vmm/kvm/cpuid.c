@@ -6,9 +6,13 @@
  */
 #include "vmm/kvm/hv_priv.h"
 
+#include "vmm/digest.h"
+#include "vmm/kvm/state.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 /* The words of supported CPUID that the model is cut from. */
 enum word { W_1_EDX, W_1_ECX, W_7_EBX, W_7_ECX, W_81_EDX, W_87_EDX, NWORDS };
@@ -236,5 +240,22 @@ hv_cpuid_row(unsigned index, struct hv_cpuid_bit *bit, struct bed_err *err)
 		return false;
 	*bit = (struct hv_cpuid_bit){ words[rows[index].word].leaf, words[rows[index].word].reg,
 		rows[index].name, rows[index].bit, offered(hv, rows[index].name) };
+	return true;
+}
+
+bool
+hv_model_id(uint64_t *id, struct bed_err *err)
+{
+	struct hv *hv = hv_get(err);
+	struct utsname host;
+
+	if (hv == NULL)
+		return false;
+	memset(&host, 0, sizeof(host));
+	uname(&host);
+	*id = bed_digest(0, hv->cpuid->entries, hv->cpuid->nent * sizeof(hv->cpuid->entries[0]));
+	*id = bed_digest(*id, host.release, sizeof(host.release));
+	*id = bed_digest(*id, host.version, sizeof(host.version));
+	*id += hv_cpu_state_bytes();
 	return true;
 }

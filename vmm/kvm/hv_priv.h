@@ -25,11 +25,19 @@ struct hv_stats {
 	int fd; /* -1: not opened yet, -2: not offered */
 };
 
+struct hv_slot {
+	gpa_t gpa;
+	uint64_t len; /* 0: no slot */
+	void *host;
+	unsigned flags;
+};
+
 struct hv_vm {
 	struct hv *hv;
 	int fd;
 	unsigned ncpu;
 	struct hv_cpu *cpu[16];
+	struct hv_slot slot[HV_SLOT_MAX]; /* as KVM has them */
 	struct hv_stats stats;
 };
 
@@ -45,6 +53,9 @@ struct hv_cpu {
 	bool kicked;     /* atomic: come back, and stay */
 	struct hv_stats stats;
 };
+
+/* vcpu.c */
+bool hv_cpu_settle(struct hv_cpu *, struct bed_err *);
 
 /* cpuid.c */
 bool hv_cpuid_model(struct hv *, struct bed_err *);

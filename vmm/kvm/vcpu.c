@@ -119,22 +119,37 @@ hv_cpu_root(const struct hv_cpu *cpu)
 	return cpu->soft != NULL ? cpu->soft->root : cpu->run->s.regs.sregs.cr3;
 }
 
-/* The second half of an I/O exit is done by the next KVM_RUN: do it now, without running the guest. */
-static bool
-finish_io(struct hv_cpu *cpu, struct bed_err *err)
-{
-	int r;
+#define SETTLE_MAX 16 /* pieces of one access that leave one after another */
 
-	if (!cpu->io_pending)
-		return true;
-	cpu->run->immediate_exit = 1;
-	r = ioctl(cpu->fd, KVM_RUN, NULL);
-	cpu->run->immediate_exit = 0;
-	if (r == 0 || errno != EINTR)
+/*
+ * The second half of an I/O exit is done by the next KVM_RUN: do it now, without running the guest. Registers
+ * written to kvm_run are taken over first.
+ */
+bool
+hv_cpu_settle(struct hv_cpu *cpu, struct bed_err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < SETTLE_MAX; i++) {
+		cpu->run->immediate_exit = 1;
+		r = ioctl(cpu->fd, KVM_RUN, NULL);
+		cpu->run->immediate_exit = 0;
+		/* An access that crosses a page leaves once for each part of it. */
+		if (r == 0 && cpu->run->exit_reason != KVM_EXIT_MMIO &&
+		    cpu->run->exit_reason != KVM_EXIT_IO)
+			break;
+	}
+	if (r == 0 || (errno != EINTR && errno != EAGAIN))
 		return bed_fail(err, BED_E_INTERNAL, "an I/O exit could not be finished: %s",
 		    r == 0 ? "the guest ran" : strerror(errno));
 	cpu->io_pending = false;
 	return true;
+}
+
+static bool
+finish_io(struct hv_cpu *cpu, struct bed_err *err)
+{
+	return !cpu->io_pending || hv_cpu_settle(cpu, err);
 }
 
 bool

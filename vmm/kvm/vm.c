@@ -106,8 +106,11 @@ hv_vm_slot(struct hv_vm *vm, unsigned slot, gpa_t gpa, uint64_t len, void *host,
 		.userspace_addr = (uintptr_t)host,
 	};
 
-	if (hv_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) == 0)
+	if (hv_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) == 0) {
+		if (slot < HV_SLOT_MAX)
+			vm->slot[slot] = (struct hv_slot){ gpa, len, host, flags };
 		return true;
+	}
 	return bed_fail(err, BED_E_HOST, "memory slot %u, guest physical %#lx + %#lx: %s%s", slot,
 	    gpa.v, len, strerror(errno),
 	    errno == ENOMEM ? "; the host has no memory for its bookkeeping, use less RAM" : "");
