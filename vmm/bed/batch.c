@@ -118,6 +118,7 @@ bed_prog_post(struct bed_prog *p, unsigned cpu, uint64_t repeat, struct bed_err 
 	if (!bed_post_on(p->bed, cpu, BED_CALL_batch, args, 3, &p->slot, err))
 		return bed_fail_in(err, "a program of %u operations", p->n);
 	memcpy(memory_at(&p->bed->mem, args[0]), p->op, p->n * sizeof(p->op[0]));
+	bed_pokes(p->bed, memory_at(&p->bed->mem, args[0]), p->n * sizeof(p->op[0]));
 	p->posted = true;
 	p->cpu = cpu;
 	p->repeat = repeat;

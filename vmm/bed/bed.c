@@ -2,7 +2,7 @@
 /*
  * Making, showing and ending a bed: see bed.h.
  */
-#include "vmm/bed/bed_priv.h"
+#include "vmm/bed/snap.h"
 
 #include "shared/paging.h"
 #include "vmm/kvm/engine.h"
@@ -20,8 +20,8 @@ bed_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static bool
-open_image(struct bed *bed, struct bed_err *err)
+bool
+bed_open_image(struct bed *bed, struct bed_err *err)
 {
 	const struct bed_config *cfg = &bed->cfg;
 
@@ -33,8 +33,8 @@ open_image(struct bed *bed, struct bed_err *err)
 	       image_check_ident(&bed->image, cfg->flavour, err);
 }
 
-static void
-fill_bootinfo(struct bed *bed, const struct hv_features *feat, uint64_t root)
+void
+bed_fill_info(struct bed *bed, const struct hv_features *feat, uint64_t root)
 {
 	struct bed_bootinfo *b = &bed->info;
 	const struct bed_config *cfg = &bed->cfg;
@@ -53,42 +53,16 @@ fill_bootinfo(struct bed *bed, const struct hv_features *feat, uint64_t root)
 	b->tsc_khz = feat->tsc_khz;
 	b->seed = cfg->seed;
 	b->flush_threshold = cfg->flush_threshold;
-	memcpy(memory_at(&bed->mem, BED_BOOTINFO_PA), b, sizeof(*b));
 }
 
-static bool
-make_cpu(struct bed *bed, unsigned id, const struct hv_start *start, struct bed_err *err)
+bool
+bed_make_ram(struct bed *bed, const struct hv_features *feat, struct bed_err *err)
 {
-	struct bed_cpu *cpu = &bed->cpus[id];
-	struct hv_start mine = *start;
-	uint64_t ignored;
-
-	cpu->hv = hv_cpu_create(bed->vm, id, err);
-	if (cpu->hv == NULL)
-		return false;
-	mine.rsi = id;
-	hv_cpu_start64(cpu->hv, &mine);
-	if (bed->cfg.ncpu == 1)
-		return true;
-	/* Opens KVM's counters, which cannot be had while the vCPU is inside KVM_RUN. */
-	hv_cpu_stat(cpu->hv, "exits", &ignored);
-	return hv_cpu_ready(cpu->hv, err);
-}
-
-/* Memory with the image and the first tables in it. */
-static bool
-build_memory(struct bed *bed, const struct hv_features *feat, uint64_t *root, struct bed_err *err)
-{
-	if (!open_image(bed, err) ||
-	    !memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err))
+	if (!memory_create(&bed->mem, bed->cfg.ram, (bed->cfg.flags & BED_OVERCOMMIT) != 0, err))
 		return false;
 	image_extend(&bed->image, (bed->cfg.ncpu - 1) * (uint64_t)BED_CPU_AREA);
 	if (!memory_plan(&bed->mem, &bed->cfg, &bed->image, &bed->info, err))
 		return false;
-	memory_load(&bed->mem, &bed->image);
-	if (!tables_build(&bed->mem, &bed->image, feat, root, err))
-		return false;
-	fill_bootinfo(bed, feat, *root);
 	for (unsigned id = 0; id < bed->cfg.ncpu; id++) {
 		bed->cpus[id].bed = bed;
 		bed->cpus[id].id = id;
@@ -102,6 +76,47 @@ build_memory(struct bed *bed, const struct hv_features *feat, uint64_t *root, st
 	return true;
 }
 
+bool
+bed_make_machine(struct bed *bed, unsigned slot_flags, struct bed_err *err)
+{
+	uint64_t ignored;
+
+	bed->vm = hv_vm_create(err);
+	if (bed->vm == NULL || !memory_attach(&bed->mem, bed->vm, slot_flags, err))
+		return false;
+	for (unsigned id = 0; id < bed->cfg.ncpu; id++) {
+		struct hv_cpu *hv = hv_cpu_create(bed->vm, id, err);
+
+		if (hv == NULL)
+			return false;
+		bed->cpus[id].hv = hv;
+		if (bed->cfg.ncpu == 1)
+			return true;
+		/* Opens KVM's counters, which cannot be had while the vCPU is inside KVM_RUN. */
+		hv_cpu_stat(hv, "exits", &ignored);
+		if (!hv_cpu_ready(hv, err))
+			return false;
+	}
+	return true;
+}
+
+/* Memory with the image and the first tables in it. */
+static bool
+build_memory(struct bed *bed, const struct hv_features *feat, uint64_t *root, struct bed_err *err)
+{
+	if (!bed_open_image(bed, err) || !bed_make_ram(bed, feat, err))
+		return false;
+	memory_load(&bed->mem, &bed->image);
+	return tables_build(&bed->mem, &bed->image, feat, root, err);
+}
+
+static void
+tell_guest(struct bed *bed, const struct hv_features *feat, uint64_t root)
+{
+	bed_fill_info(bed, feat, root);
+	memcpy(memory_at(&bed->mem, BED_BOOTINFO_PA), &bed->info, sizeof(bed->info));
+}
+
 static bool
 build_kvm(struct bed *bed, struct bed_err *err)
 {
@@ -109,19 +124,19 @@ build_kvm(struct bed *bed, struct bed_err *err)
 	struct hv_start start;
 	uint64_t root;
 
-	if (feat == NULL || !build_memory(bed, feat, &root, err))
+	if (feat == NULL || !build_memory(bed, feat, &root, err) || !bed_make_machine(bed, 0, err))
 		return false;
-	bed->vm = hv_vm_create(err);
-	if (bed->vm == NULL || !memory_attach(&bed->mem, bed->vm, err))
-		return false;
+	/* Not earlier: the TSC's frequency is known from the first vCPU on. */
+	tell_guest(bed, feat, root);
 	start = (struct hv_start){ .root = root,
 		.rip = bed->image.entry,
 		.rdi = BED_BOOTINFO_PA,
 		.cr4 = feat->cr4,
 		.efer = feat->efer };
-	for (unsigned id = 0; id < bed->cfg.ncpu; id++)
-		if (!make_cpu(bed, id, &start, err))
-			return false;
+	for (unsigned id = 0; id < bed->cfg.ncpu; id++) {
+		start.rsi = id;
+		hv_cpu_start64(bed->cpus[id].hv, &start);
+	}
 	return true;
 }
 
@@ -132,6 +147,7 @@ build_twin(struct bed *bed, struct bed_err *err)
 
 	if (!build_memory(bed, &twin_features, &root, err))
 		return false;
+	tell_guest(bed, &twin_features, root);
 	bed->twin = twin_create(
 	    bed->cfg.flavour, &bed->mem, &bed->image, &bed->info, &bed->vm, &bed->at->hv, err);
 	return bed->twin != NULL;
@@ -187,9 +203,8 @@ boot(struct bed *bed, uint64_t begin, struct bed_err *err)
 }
 
 struct bed *
-bed_create(const struct bed_config *cfg, struct bed_err *err)
+bed_alloc(const struct bed_config *cfg, struct bed_err *err)
 {
-	uint64_t begin = bed_now_ns();
 	struct bed *bed;
 
 	if (!bed_config_check(cfg, err))
@@ -202,7 +217,16 @@ bed_create(const struct bed_config *cfg, struct bed_err *err)
 	bed->cfg = *cfg;
 	bed->mem.fd = -1;
 	bed->at = &bed->cpus[0];
-	if (boot(bed, begin, err))
+	return bed;
+}
+
+struct bed *
+bed_create(const struct bed_config *cfg, struct bed_err *err)
+{
+	uint64_t begin = bed_now_ns();
+	struct bed *bed = bed_alloc(cfg, err);
+
+	if (bed == NULL || boot(bed, begin, err))
 		return bed;
 	bed_destroy(bed);
 	return NULL;
@@ -221,6 +245,9 @@ bed_destroy(struct bed *bed)
 	free(bed->path);
 	free(bed->console);
 	free(bed->report);
+	snap_release(bed->snap);
+	free(bed->dirty);
+	free(bed->poked);
 	free(bed);
 }
 
@@ -246,8 +273,11 @@ void *
 bed_ptr(const struct bed *bed, gpa_t gpa, uint64_t len)
 {
 	struct view view = bed_view(bed);
+	void *host = view_ptr(&view, gpa, len);
 
-	return view_ptr(&view, gpa, len);
+	if (host != NULL)
+		bed_pokes(bed, host, len);
+	return host;
 }
 
 struct translation {

@@ -68,7 +68,10 @@ void bed_destroy(struct bed *); /* NULL is fine */
 
 /* The guest's memory through the page tables CR3 names now. Valid until bed_destroy(). */
 struct view bed_view(const struct bed *);
-/* Host address of guest memory, or NULL if any of [gpa, gpa + len) is not RAM. */
+/*
+ * Host address of guest memory, or NULL if any of [gpa, gpa + len) is not RAM. It may be written until the
+ * next bed_reset(); ask again after one. To only read, view_ptr() of bed_view() makes resets cheaper.
+ */
 void *bed_ptr(const struct bed *, gpa_t, uint64_t len);
 /* What KVM makes of va (an address, never rights): a witness beside the walker. */
 bool bed_translate(struct bed *, gva_t, gpa_t *);

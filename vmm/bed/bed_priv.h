@@ -10,8 +10,11 @@
 #include "vmm/bed/bed.h"
 #include "vmm/bed/image.h"
 #include "vmm/bed/memory.h"
+#include "vmm/bed/snapshot.h"
 #include "vmm/kvm/hv.h"
 #include "vmm/twin/twin.h"
+
+struct snap;
 
 #define BED_RECENT 16 /* events kept for a report */
 
@@ -89,7 +92,25 @@ struct bed {
 	struct bed_cpu *stopped; /* in on_sync: a call may be posted to this one */
 	uint64_t steps;
 	char *report; /* not NULL: dead */
+
+	/* Beds that started from a snapshot. */
+	struct snap *snap;
+	uint64_t *dirty; /* reset.c: a bit a page of RAM, written by the guest */
+	uint64_t *poked; /* ... by the host */
+	struct bed_reset_work reset;
+	char note[256];
 };
+
+/* bed.c: the steps of making a bed. A bed that failed in one of them is for bed_destroy(). */
+struct bed *bed_alloc(const struct bed_config *, struct bed_err *);
+bool bed_open_image(struct bed *, struct bed_err *);
+bool bed_make_ram(struct bed *, const struct hv_features *, struct bed_err *);
+bool bed_make_machine(struct bed *, unsigned slot_flags, struct bed_err *);
+/* bed->info, as the guest is to be given it. */
+void bed_fill_info(struct bed *, const struct hv_features *, uint64_t root);
+
+/* reset.c: the host writes to guest memory, or may from now on. Every way to do so says it here. */
+void bed_pokes(const struct bed *, const void *host, uint64_t len);
 
 /* run.c: run until the guest has nothing to do. `want`: BED_EXIT_READY or BED_EXIT_IDLE. */
 bool bed_run(struct bed *, enum bed_exit want, struct bed_err *);

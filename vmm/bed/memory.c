@@ -208,16 +208,23 @@ memory_slots(const struct memory *m, struct memory_slot slot[MEMORY_SLOTS])
 }
 
 bool
-memory_attach(const struct memory *m, struct hv_vm *vm, struct bed_err *err)
+memory_attach(const struct memory *m, struct hv_vm *vm, unsigned flags, struct bed_err *err)
 {
 	struct memory_slot slot[MEMORY_SLOTS];
 	unsigned n = memory_slots(m, slot);
 
 	for (unsigned i = 0; i < n; i++)
 		if (slot[i].len != 0 && !hv_vm_slot(vm, i, GPA(slot[i].gpa), slot[i].len,
-					    m->base + slot[i].offset, 0, err))
+					    m->base + slot[i].offset, flags, err))
 			return false;
 	return true;
+}
+
+bool
+memory_overlay(const struct memory *m, uint64_t offset, uint64_t len, int fd, uint64_t at)
+{
+	return mmap(m->base + offset, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+		   (off_t)at) != MAP_FAILED;
 }
 
 void

@@ -52,7 +52,10 @@ struct memory_slot {
 };
 /* Fills slot[]; the number of slots. */
 unsigned memory_slots(const struct memory *, struct memory_slot slot[MEMORY_SLOTS]);
-bool memory_attach(const struct memory *, struct hv_vm *, struct bed_err *);
+bool memory_attach(const struct memory *, struct hv_vm *, unsigned flags, struct bed_err *);
+
+/* A part of the RAM becomes the pages of a file, copied when written to. Before memory_attach(). */
+bool memory_overlay(const struct memory *, uint64_t offset, uint64_t len, int fd, uint64_t at);
 
 /* Copy the image's segments to where they run. */
 void memory_load(const struct memory *, const struct image *);

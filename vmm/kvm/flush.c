@@ -77,7 +77,7 @@ hv_flush_name(enum hv_flush how)
 		[HV_FLUSH_PGE] = "toggle of CR4.PGE",
 		[HV_FLUSH_SLOT] = "a slot that comes and goes",
 		[HV_FLUSH_ALL] = "all slots taken and given",
-		[HV_FLUSH_NONE] = "nothing",
+		[HV_FLUSH_NONE] = "nothing to flush",
 	};
 
 	return (size_t)how < sizeof(name) / sizeof(name[0]) ? name[how] : "?";
@@ -224,8 +224,8 @@ works(enum hv_flush how, unsigned *stale, struct bed_err *err)
 
 	if (!hv_flush_try(how, false, stale, &tries, err) || *stale != 0)
 		return false;
-	/* Not every engine runs ring 3 set up so barely; the guest here is all ring 0. */
-	if (!hv_flush_try(how, true, stale, &tries, &ignored))
+	/* Ring 0 is enough, the guest has nothing else; but what flushes should do so for both, where both run. */
+	if (how == HV_FLUSH_NONE || !hv_flush_try(how, true, stale, &tries, &ignored))
 		*stale = 0;
 	return *stale == 0;
 }
@@ -236,6 +236,14 @@ hv_flush_choose(enum hv_flush *how, struct bed_err *err)
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static enum hv_flush chosen;
 	static bool ready;
+	/* Where ring 0 is interpreted, each access walks the tables: nothing to forget. */
+	static const enum hv_flush first[] = {
+		[ENGINE_UNKNOWN] = HV_FLUSH_SLOT,
+		[ENGINE_EPT] = HV_FLUSH_PGE,
+		[ENGINE_NPT] = HV_FLUSH_PGE,
+		[ENGINE_SHADOW] = HV_FLUSH_SLOT,
+		[ENGINE_INTERP] = HV_FLUSH_NONE,
+	};
 	const struct engine *e = engine_get(err);
 	enum hv_flush at;
 	unsigned stale = 0;
@@ -243,7 +251,7 @@ hv_flush_choose(enum hv_flush *how, struct bed_err *err)
 
 	if (e == NULL)
 		return false;
-	at = e->class == ENGINE_EPT || e->class == ENGINE_NPT ? HV_FLUSH_PGE : HV_FLUSH_SLOT;
+	at = first[e->class];
 	pthread_mutex_lock(&lock);
 	for (; !ready && at <= HV_FLUSH_ALL; at++)
 		if (works(at, &stale, &why)) {

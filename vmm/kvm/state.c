@@ -49,10 +49,11 @@ struct part {
 	}
 
 /* Each with an ioctl of its own, in the order they are put back. */
-enum { FIRST_AFTER_REGS = 4, NPARTS = 6 };
+enum { FIRST_CHANGED = 1, FIRST_AFTER_REGS = 4, NPARTS = 6 };
 static const struct part parts[NPARTS] = {
-	PART(mp, MP_STATE, KVM_CAP_MP_STATE, 0, 0, 0),
+	/* Cannot change while the guest runs: the CPU model has no XSAVE, and so no XSETBV. */
 	PART(xcrs, XCRS, KVM_CAP_XCRS, 0, 0, 0),
+	PART(mp, MP_STATE, KVM_CAP_MP_STATE, 0, 0, 0),
 	PART(xsave, XSAVE, KVM_CAP_XSAVE, 0, XSTATE_BV, 8),
 	PART(fpu, FPU, 0, KVM_CAP_XSAVE, 0, 0),
 	/* Its mode is in the system registers: after them. */

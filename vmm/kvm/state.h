@@ -42,13 +42,13 @@ bool hv_cpu_same(struct hv_cpu *, const struct hv_cpu_state *, struct bed_err *)
  * changes an entry that a ring-0 and a ring-3 loop have just used, and the loop must see it.
  */
 enum hv_flush {
+	HV_FLUSH_NONE, /* no flush: right where ring 0 is interpreted, for a guest without ring 3 */
 	HV_FLUSH_PGE,  /* hv_cpu_load(pge) of each vCPU */
 	HV_FLUSH_SLOT, /* hv_vm_drop(): a slot of one page comes and goes, all of KVM's tables go */
 	HV_FLUSH_ALL,  /* hv_vm_drop(): every slot goes and comes */
-	HV_FLUSH_NONE, /* not a way to flush: for the probe of the probe */
 };
 const char *hv_flush_name(enum hv_flush);
-/* The first of them that this engine needs no more than. False: none works, err says which failed how. */
+/* The cheapest that works on this engine. False: none does, err says how the last one failed. */
 bool hv_flush_choose(enum hv_flush *, struct bed_err *);
 /* The trial itself: does a changed entry show after this? *stale: changes not seen, out of *tries. */
 bool hv_flush_try(enum hv_flush, bool ring3, unsigned *stale, unsigned *tries, struct bed_err *);
