@@ -72,11 +72,14 @@ struct bed *
 bed_up(const struct bed_opts *opts, const char *file, int line)
 {
 	struct bed_config cfg = bed_opts_config(opts);
+	bool boot = opts->boot || getenv("BED_BOOT") != NULL;
 	struct bed_err err;
-	struct bed *bed = bed_create(&cfg, &err);
+	struct bed *bed = boot ? bed_create(&cfg, &err) : bed_start(&cfg, &err);
 
 	if (bed == NULL)
 		test_fail(file, line, "no bed: %s", err.text);
+	if (!boot && bed_start_note(bed)[0] != '\0')
+		fprintf(stderr, "snapshot: %s\n", bed_start_note(bed));
 	bed_call_failed = call_failed;
 	return bed;
 }

@@ -26,6 +26,7 @@
 #include "shared/paging.h"
 #include "tests/bedtest.h"
 #include "vmm/bed/bed.h"
+#include "vmm/bed/snapshot.h"
 #include "vmm/bed/stubs.h"
 #include "vmm/kvm/engine.h"
 #include "vmm/view/delta.h"
@@ -48,10 +49,14 @@ struct bed_opts {
 	uint64_t flush_threshold;
 	unsigned ncpu;
 	bool release;
+	bool boot; /* what the test is about is the boot */
 };
 struct bed_config bed_opts_config(const struct bed_opts *);
 
-/* A booted bed; otherwise the test ends. From then on a call that fails, or sleeps, ends the test, too. */
+/*
+ * A booted bed; otherwise the test ends. From then on a call that fails, or sleeps, ends the test, too. It starts
+ * from a snapshot, unless .boot is set, or BED_BOOT in the environment.
+ */
 #define BED(...) bed_up(&(struct bed_opts){ __VA_ARGS__ }, __FILE__, __LINE__)
 struct bed *bed_up(const struct bed_opts *, const char *file, int line);
 void bed_down(struct bed *);

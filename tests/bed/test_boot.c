@@ -88,7 +88,7 @@ BED_TEST(boot, every_size_of_memory)
 		4 * GIB };
 
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-		struct bed *bed = BED(.ram = sizes[i], .flags = BED_OVERCOMMIT);
+		struct bed *bed = BED(.boot = true, .ram = sizes[i], .flags = BED_OVERCOMMIT);
 
 		check_address_space(bed);
 		bed_null(bed);
@@ -102,7 +102,7 @@ BED_TEST(boot, every_size_of_kernel_map)
 	static const uint64_t sizes[] = { 2 * MIB, 16 * MIB, 64 * GIB, BED_KVA_MAX };
 
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-		struct bed *bed = BED(.ram = 64 * MIB, .kva = sizes[i]);
+		struct bed *bed = BED(.boot = true, .ram = 64 * MIB, .kva = sizes[i]);
 		struct inside_range used[8];
 		gva_t va;
 
@@ -118,7 +118,7 @@ BED_TEST(boot, every_size_of_kernel_map)
 /* Page 0 catches null; each stack stands on an unmapped page; .text, .rodata and .data have their rights. */
 BED_TEST(boot, image_and_stacks)
 {
-	struct bed *bed = BED();
+	struct bed *bed = BED(.boot = true);
 	uint64_t stacks = inside_symbol(bed, "thread_stacks").v;
 	uint64_t ist = inside_symbol(bed, "ist_stacks").v;
 	struct bed_err err;
@@ -163,7 +163,7 @@ BED_TEST(boot, kvm_translates_as_the_tables_say)
 		{ BED_DIRECT_BASE + 512 * GIB, 512 * GIB },
 	};
 	struct rng rng = rng_seeded("kvm_translates_as_the_tables_say");
-	struct bed *bed = BED();
+	struct bed *bed = BED(.boot = true);
 	struct view view = bed_view(bed);
 	unsigned mapped = 0, absent = 0;
 
@@ -193,7 +193,7 @@ BED_TEST(boot, maxphyaddr_is_the_guests)
 {
 	struct bed_err err;
 	const struct hv_features *feat = hv_features(&err);
-	struct bed *bed = BED();
+	struct bed *bed = BED(.boot = true);
 	struct view view = bed_view(bed);
 	uint64_t pages = BED_PAGE_SIZE;
 	gva_t va = bed_uvm_km_alloc(bed, KERNEL, pages);
@@ -216,7 +216,7 @@ BED_TEST(boot, maxphyaddr_is_the_guests)
 /* What the guest counts begins with the first call: the boot maps and flushes nothing through it. */
 BED_TEST(boot, counters_begin_at_zero)
 {
-	struct bed *bed = BED();
+	struct bed *bed = BED(.boot = true);
 	struct bed_counters c = bed_counters(bed, 0);
 	struct inside in = inside_look(bed);
 
@@ -238,7 +238,7 @@ BED_TEST(boot, instruction_budget)
 	} row[] = { { 64 * MIB, 20000 }, { GIB, 30000 }, { 4 * GIB, 30000 } };
 
 	for (size_t i = 0; i < COUNT_OF(row); i++) {
-		struct bed *bed = BED(.ram = row[i].ram, .release = true,
+		struct bed *bed = BED(.boot = true, .ram = row[i].ram, .release = true,
 		    .flags = BED_COUNT_BOOT | BED_OVERCOMMIT);
 		/* By KVM's counter, or else by single steps: always there. */
 		uint64_t insns = bed_boot(bed).insns;
@@ -252,7 +252,7 @@ BED_TEST(boot, instruction_budget)
 /* What the guest says on its console is empty on a good day. */
 BED_TEST(boot, silence)
 {
-	struct bed *bed = BED();
+	struct bed *bed = BED(.boot = true);
 
 	cr_expect_str_eq(bed_console(bed), "");
 	cr_expect(bed_report(bed) == NULL);
