@@ -96,31 +96,37 @@ reset_whole(struct bed *bed, enum hv_flush how, struct bed_err *err)
 	return reset_to_snap(bed, how, err) && bed_is_reset(bed, err);
 }
 
-static bool
-prove(struct bed *bed, enum hv_flush how, struct bed_err *err)
+bool
+reset_judge(const struct reset_seen *s, bool one_cpu, struct bed_err *err)
 {
-	uint64_t first, other, again, left, left_again;
-
-	if (!run_program(bed, 5, 1, &first, err))
-		return false;
-	left = memory_digest(bed);
-	if (!reset_whole(bed, how, err) || !run_program(bed, 9, 2, &other, err) ||
-	    !reset_whole(bed, how, err) || !run_program(bed, 5, 1, &again, err))
-		return false;
-	left_again = memory_digest(bed);
-	if (first == other)
-		return bed_fail(err, BED_E_INTERNAL, "its two programs cannot be told apart");
-	if (again != first)
+	if (s->first == s->other)
+		return bed_fail(err, BED_E_INTERNAL, "the two programs cannot be told apart");
+	if (s->again != s->first)
 		return bed_fail(err, BED_E_HOST,
 		    "a program gave other results after a reset (digest %#" PRIx64 ", not %#" PRIx64
 		    ")",
-		    again, first);
+		    s->again, s->first);
 	/* With several CPUs, what the idle ones do is not the program's. */
-	return bed->cfg.ncpu > 1 || left_again == left ||
+	return !one_cpu || s->left_again == s->left ||
 	       bed_fail(err, BED_E_HOST,
 		   "a program left other memory behind after a reset (digest %#" PRIx64
 		   ", not %#" PRIx64 ")",
-		   left_again, left);
+		   s->left_again, s->left);
+}
+
+static bool
+prove(struct bed *bed, enum hv_flush how, struct bed_err *err)
+{
+	struct reset_seen s;
+
+	if (!run_program(bed, 5, 1, &s.first, err))
+		return false;
+	s.left = memory_digest(bed);
+	if (!reset_whole(bed, how, err) || !run_program(bed, 9, 2, &s.other, err) ||
+	    !reset_whole(bed, how, err) || !run_program(bed, 5, 1, &s.again, err))
+		return false;
+	s.left_again = memory_digest(bed);
+	return reset_judge(&s, bed->cfg.ncpu == 1, err);
 }
 
 bool

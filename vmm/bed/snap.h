@@ -100,5 +100,12 @@ struct bed *bed_again(const struct bed *, struct bed_err *);
 /* reset_proof.c: once a process, see snapshot.h; and the proof itself, with a way to flush of the caller's. */
 bool reset_prove(struct bed *, enum hv_flush *, struct bed_err *);
 bool reset_prove_with(struct bed *, enum hv_flush, struct bed_err *);
+/* What the proof saw, as digests: of results and of memory left behind. */
+struct reset_seen {
+	uint64_t first, left;       /* the first program on a fresh bed */
+	uint64_t other;             /* the second, after a reset */
+	uint64_t again, left_again; /* the first, after another */
+};
+bool reset_judge(const struct reset_seen *, bool one_cpu, struct bed_err *);
 
 #endif

@@ -255,10 +255,12 @@ bool
 hv_cpu_same(struct hv_cpu *cpu, const struct hv_cpu_state *s, struct bed_err *err)
 {
 	struct hv_cpu_state *now = calloc(1, sizeof(*now));
-	bool ok = true;
+	bool ok;
 
 	if (now == NULL)
 		return bed_fail(err, BED_E_HOST, "out of memory for a vCPU's state");
+	/* What was set and not taken over yet counts, too. */
+	ok = hv_cpu_settle(cpu, err);
 	for (size_t i = 0; ok && i < sizeof(shared_parts) / sizeof(shared_parts[0]); i++)
 		ok = same_part(cpu, &shared_parts[i], s, now, err);
 	for (size_t i = 0; ok && i < NPARTS; i++)
