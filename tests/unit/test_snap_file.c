@@ -177,16 +177,6 @@ BED_TEST(snap_file, any_flipped_bit_shows)
 	free(data);
 }
 
-static void
-sign(uint8_t *data, size_t bytes)
-{
-	struct snap_head *h = (struct snap_head *)data;
-
-	h->body_sum = bed_digest(0, data + sizeof(*h), bytes - sizeof(*h));
-	h->head_sum = 0;
-	h->head_sum = bed_digest(SNAP_MAGIC, h, sizeof(*h));
-}
-
 /* Nonsense whose checksums are right. */
 BED_TEST(snap_file, checksums_alone_convince_nobody)
 {
@@ -200,7 +190,7 @@ BED_TEST(snap_file, checksums_alone_convince_nobody)
 		memcpy(data, good, bytes);                                       \
 		run = (struct snap_run *)(data + sizeof(*h) + h->console_bytes); \
 		change;                                                          \
-		sign(data, bytes);                                               \
+		snap_sign(h, data);                                              \
 		refused(data, bytes, words, #change);                            \
 	} while (0)
 

@@ -75,6 +75,8 @@ bool snap_key_equal(const struct snap_key *want, const struct snap_key *got, str
 /* snap_file.c */
 /* Write a bed that just booted to an empty file. On failure the file holds rubbish, and is refused as such. */
 bool snap_write(struct bed *, const struct snap_key *, int fd, struct bed_err *);
+/* Both checksums into a head, of which all else is final, and whose file_bytes are at `file`. */
+void snap_sign(struct snap_head *, const void *file);
 /* Check a file and open it; fd belongs to the snapshot, or is closed. name: for messages. NULL: err says why. */
 struct snap *snap_open(int fd, const char *name, const struct snap_key *, struct bed_err *);
 /* The saved contents of the page at this offset in RAM; NULL: zeroes. */

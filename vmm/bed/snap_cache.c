@@ -53,19 +53,23 @@ bed_cache_dir(char *path, unsigned size)
 }
 
 bool
-bed_cache_file(const struct bed_config *cfg, const char *image, char *path, unsigned size)
+bed_cache_file(const struct bed_config *cfg, char *path, unsigned size)
 {
 	const uint64_t shape[] = { cfg->ram, cfg->ncpu, cfg->kva_size, cfg->ptpool,
 		cfg->flags & ~BED_OVERCOMMIT, cfg->dma_high, cfg->seed, cfg->flush_threshold };
-	char dir[PATH_SIZE], *real = realpath(image, NULL);
-	const char *name = real == NULL ? image : real;
-	uint64_t id = bed_digest(
-	    bed_digest((uint64_t)cfg->flavour, shape, sizeof(shape)), name, strlen(name));
+	char dir[PATH_SIZE], *image, *real;
+	uint64_t id = bed_digest((uint64_t)cfg->flavour, shape, sizeof(shape));
 	int n;
 
-	free(real);
-	if (!bed_cache_dir(dir, sizeof(dir)))
+	image = cfg->image != NULL ? strdup(cfg->image) : image_find(cfg->flavour, NULL);
+	if (image == NULL || !bed_cache_dir(dir, sizeof(dir))) {
+		free(image);
 		return false;
+	}
+	real = realpath(image, NULL);
+	id = bed_digest(id, real != NULL ? real : image, strlen(real != NULL ? real : image));
+	free(real);
+	free(image);
 	n = snprintf(path, size, "%s/%s-%luM-%016lx%s", dir,
 	    cfg->flavour == BED_RELEASE ? "release" : "checked", cfg->ram >> 20, id, SUFFIX);
 	return n > 0 && (unsigned)n < size;
@@ -145,26 +149,9 @@ open_file(const char *path, const struct snap_key *key, struct bed_err *err)
 	return NULL;
 }
 
-/* A booted bed into the file open at fd. */
-static bool
-save_booted(const struct bed_config *cfg, const struct snap_key *key, int fd, struct bed_err *err)
-{
-	struct bed_config plain = *cfg;
-	struct bed *bed;
-	bool ok;
-
-	plain.on_events = NULL;
-	bed = bed_create(&plain, err);
-	if (bed == NULL)
-		return false;
-	ok = snap_write(bed, key, fd, err);
-	bed_destroy(bed);
-	return ok;
-}
-
 /* In memory, for this process alone. */
 static struct snap *
-make_private(const struct bed_config *cfg, const struct snap_key *key, struct bed_err *err)
+save_private(struct bed *booted, const struct snap_key *key, struct bed_err *err)
 {
 	int fd = memfd_create("uvmbed-snapshot", MFD_CLOEXEC);
 
@@ -172,17 +159,16 @@ make_private(const struct bed_config *cfg, const struct snap_key *key, struct be
 		bed_fail(err, BED_E_HOST, "a snapshot in memory: %s", strerror(errno));
 		return NULL;
 	}
-	if (save_booted(cfg, key, fd, err))
+	if (snap_write(booted, key, fd, err))
 		return snap_open(fd, "in memory", key, err);
-	bed_fail_in(err, "saving a snapshot");
+	bed_fail_in(err, "a snapshot in memory");
 	close(fd);
 	return NULL;
 }
 
-/* False: the cache cannot take it, *why says why; a guest that does not boot is found again by make_private(). */
+/* False: the cache cannot take it, *why says why. */
 static bool
-make_file(
-    const struct bed_config *cfg, const struct snap_key *key, const char *path, struct bed_err *why)
+save_file(struct bed *booted, const struct snap_key *key, const char *path, struct bed_err *why)
 {
 	char dir[PATH_SIZE], tmp[PATH_SIZE + 32];
 	bool ok;
@@ -195,7 +181,7 @@ make_file(
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd == -1)
 		return bed_fail(why, BED_E_OUTPUT, "%s: %s", tmp, strerror(errno));
-	ok = save_booted(cfg, key, fd, why) || bed_fail_in(why, "%s", tmp);
+	ok = snap_write(booted, key, fd, why) || bed_fail_in(why, "%s", tmp);
 	if (ok && (fchmod(fd, 0444) != 0 || rename(tmp, path) != 0))
 		ok = bed_fail(why, BED_E_OUTPUT, "%s: %s", path, strerror(errno));
 	if (!ok)
@@ -203,6 +189,32 @@ make_file(
 	close(fd);
 	thin_out(dir);
 	return ok;
+}
+
+/* Boot, and save: to the file if there is to be one, else for this process. */
+static struct snap *
+make(const struct bed_config *cfg, const struct snap_key *key, const char *path, char note[256],
+    struct bed_err *err)
+{
+	struct bed_config plain = *cfg;
+	struct bed_err why = { 0 };
+	struct snap *s = NULL;
+	struct bed *booted;
+
+	plain.on_events = NULL;
+	booted = bed_create(&plain, err);
+	if (booted == NULL)
+		return NULL;
+	if (path != NULL) {
+		if (save_file(booted, key, path, &why))
+			s = open_file(path, key, &why);
+		if (s == NULL)
+			snprintf(note, 256, "not kept: %.200s", why.text);
+	}
+	if (s == NULL)
+		s = save_private(booted, key, err);
+	bed_destroy(booted);
+	return s;
 }
 
 static struct snap *
@@ -228,22 +240,17 @@ get(const struct bed_config *cfg, const struct snap_key *key, char note[256], st
 	struct snap *s = find_opened(key);
 	struct bed_err why = { 0 };
 	char path[PATH_SIZE];
+	bool kept;
 
 	if (s != NULL)
 		return s;
-	if (!bed_cache_file(cfg, cfg->image, path, sizeof(path)))
-		snprintf(
-		    note, 256, "snapshots are not kept: UVMBED_CACHE is empty, or HOME not set");
-	else if ((s = open_file(path, key, &why)) == NULL) {
-		if (access(path, F_OK) == 0)
-			snprintf(note, 256, "made anew: %.200s", why.text);
-		if (make_file(cfg, key, path, &why))
-			s = open_file(path, key, &why);
-		if (s == NULL)
-			snprintf(note, 256, "not kept: %.200s", why.text);
-	}
+	kept = bed_cache_file(cfg, path, sizeof(path));
+	if (!kept)
+		snprintf(note, 256, "not kept: UVMBED_CACHE is empty, or HOME is not set");
+	else if ((s = open_file(path, key, &why)) == NULL && access(path, F_OK) == 0)
+		snprintf(note, 256, "made anew: %.200s", why.text);
 	if (s == NULL)
-		s = make_private(cfg, key, err);
+		s = make(cfg, key, kept ? path : NULL, note, err);
 	if (s != NULL)
 		remember(s);
 	return s;
@@ -273,7 +280,7 @@ snap_drop(struct snap *s, const struct bed_config *cfg)
 			snap_release(s);
 			opened[i] = NULL;
 		}
-	if (bed_cache_file(cfg, cfg->image, path, sizeof(path)))
+	if (bed_cache_file(cfg, path, sizeof(path)))
 		unlink(path);
 	pthread_mutex_unlock(&lock);
 }

@@ -147,6 +147,13 @@ body_sum(const uint8_t *map, uint64_t bytes)
 	return bed_digest(0, map + sizeof(struct snap_head), bytes - sizeof(struct snap_head));
 }
 
+void
+snap_sign(struct snap_head *h, const void *file)
+{
+	h->body_sum = body_sum(file, h->file_bytes);
+	h->head_sum = head_sum(h);
+}
+
 /* Sums are taken of what the file holds now, not of what was meant to be there. */
 static bool
 seal(int fd, struct snap_head *h)
@@ -155,8 +162,7 @@ seal(int fd, struct snap_head *h)
 
 	if (map == MAP_FAILED)
 		return false;
-	h->body_sum = body_sum(map, h->file_bytes);
-	h->head_sum = head_sum(h);
+	snap_sign(h, map);
 	munmap(map, h->file_bytes);
 	return pwrite(fd, h, sizeof(*h), 0) == (ssize_t)sizeof(*h);
 }

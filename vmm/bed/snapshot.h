@@ -55,7 +55,7 @@ const char *bed_start_note(const struct bed *);
  * variable is set, or UVMBED_CACHE is empty); then each process boots once for itself.
  */
 bool bed_cache_dir(char *path, unsigned size);
-/* The file that a configuration's snapshot has there. image: as bed_image_path() says. */
-bool bed_cache_file(const struct bed_config *, const char *image, char *path, unsigned size);
+/* The file that a configuration's snapshot has there. */
+bool bed_cache_file(const struct bed_config *, char *path, unsigned size);
 
 #endif

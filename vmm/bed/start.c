@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,7 @@ bed_start(const struct bed_config *cfg, struct bed_err *err)
 	struct snap *s = NULL;
 	struct snap_key key;
 	struct bed *bed;
+	char again[sizeof(bed->note)] = "";
 
 	if ((cfg->flags & BED_COUNT_BOOT) != 0) {
 		bed_fail(
@@ -120,14 +122,17 @@ bed_start(const struct bed_config *cfg, struct bed_err *err)
 		/* A file can be whole and yet not fit this KVM: make it anew, once. */
 		if (bed != NULL || s == NULL || why.class != BED_E_INPUT || try > 0)
 			break;
+		snprintf(again, sizeof(again), "made anew: %.200s", why.text);
 		snap_drop(s, cfg);
 		snap_release(s);
 		s = NULL;
 	}
 	snap_release(s);
-	if (bed != NULL)
+	if (bed != NULL) {
 		bed->boot.total_ns = bed_now_ns() - start;
-	else
+		if (bed->note[0] == '\0')
+			memcpy(bed->note, again, sizeof(again));
+	} else
 		bed_fail(err, why.class, "%s", why.text);
 	return bed;
 }
