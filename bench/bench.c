@@ -17,6 +17,8 @@ const struct bench_section bench_sections[] = {
 	{ "check", "1,000 calls with 1,000 live allocations, checked after each, and not",
 	    bench_check, true },
 	{ "map", "uvm_km_alloc + uvm_km_free against the bare floor", bench_map, false },
+	{ "reset", "a booted bed without a boot: from a snapshot, and reset to it", bench_reset,
+	    false },
 	{ "tlbsan", "events a second through the TLB sanitizer", bench_tlbsan, false },
 	{ "walk", "the host's walk of 32,768 leaves against plain loads", bench_walk, false },
 	{ "work", "instructions of the allocator on standard workloads", bench_work, true },

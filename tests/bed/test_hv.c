@@ -3,11 +3,13 @@
  * The hypervisor layer on the smallest machine there is: what vmm/kvm/ promises to the rest, on whatever
  * KVM this host has.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/bedtest.h"
 #include "vmm/kvm/engine.h"
+#include "vmm/kvm/state.h"
 #include "vmm/kvm/tiny.h"
 
 #define PAGE 4096
@@ -286,4 +288,96 @@ BED_TEST(hv, the_engine_is_known)
 		cr_expect(e->counts_insns || e->ns_per_insn > 200, "%s", e->evidence);
 	else if (!e->tcg) /* an emulated CPU may be slow at any moment */
 		cr_expect(!e->counts_insns && e->ns_per_insn <= 200, "%s", e->evidence);
+}
+
+/*
+ * mov rdx,rdi; mov eax,edi; shr rdx,32; mov ecx,0xc0000102 (KERNEL_GS_BASE); wrmsr; mov cr2,rdi; mov dr0,rdi;
+ * out 0x80,al
+ */
+static const uint8_t code_state[] = { 0x48, 0x89, 0xfa, 0x89, 0xf8, 0x48, 0xc1, 0xea, 0x20, 0xb9,
+	0x02, 0x01, 0x00, 0xc0, 0x0f, 0x30, 0x0f, 0x22, 0xd7, 0x0f, 0x23, 0xc7, 0xe6, 0x80 };
+
+BED_TEST(hv, all_of_a_vcpu_comes_back)
+{
+	struct hv_cpu_state *s = malloc(hv_cpu_state_bytes());
+	struct bed_err err;
+	struct tiny t;
+
+	machine(&t);
+	RUN(&t, code_state, 0x1000);
+	cr_assert(hv_cpu_save(t.cpu, s, &err), "%s", err.text);
+	cr_assert(hv_cpu_state_check(s, hv_cpu_state_bytes(), &err), "%s", err.text);
+	cr_expect(hv_cpu_same(t.cpu, s, &err), "%s", err.text);
+	RUN(&t, code_state, 0x77777000);
+	/* Registers, system registers, debug registers, an MSR: each was changed, each comes back. */
+	for (int pge = 0; pge < 2; pge++) {
+		cr_expect(!hv_cpu_same(t.cpu, s, &err));
+		cr_assert(hv_cpu_load(t.cpu, s, false, pge, &err), "%s", err.text);
+		cr_expect(hv_cpu_same(t.cpu, s, &err), "%s", err.text);
+		cr_assert(hv_cpu_load(t.cpu, s, true, pge, &err), "%s", err.text);
+		cr_expect(hv_cpu_same(t.cpu, s, &err), "%s", err.text);
+		RUN(&t, code_state, 0x88888000);
+	}
+	cr_expect(!hv_cpu_state_check(s, hv_cpu_state_bytes() - 8, &err));
+	((uint32_t *)s)[2] = 100000; /* MSRs */
+	cr_expect(!hv_cpu_state_check(s, hv_cpu_state_bytes(), &err));
+	free(s);
+	tiny_destroy(&t);
+}
+
+/* A vCPU that shut down, one that left for memory that is not there, one stopped in a loop: all can be put back. */
+BED_TEST(hv, a_vcpu_comes_back_from_anything)
+{
+	/* mov edi,[0x100000], which is mapped to nothing; ud2, with no IDT; jmp self */
+	static const uint8_t mmio[] = { 0x8b, 0x3c, 0x25, 0x00, 0x00, 0x10, 0x00 };
+	static const uint8_t good[] = { 0xe6, 0x80 }, ud2[] = { 0x0f, 0x0b },
+			     self[] = { 0xeb, 0xfe };
+	const struct {
+		const uint8_t *code;
+		size_t len;
+		enum hv_exit_kind kind;
+	} row[] = { { mmio, sizeof(mmio), HV_EXIT_MMIO }, { ud2, sizeof(ud2), HV_EXIT_SHUTDOWN },
+		{ self, sizeof(self), HV_EXIT_TIMEOUT } };
+	struct hv_cpu_state *s = malloc(hv_cpu_state_bytes());
+	struct bed_err err;
+	struct hv_exit e;
+	struct tiny t;
+
+	machine(&t);
+	RUN(&t, good, 0);
+	cr_assert(hv_cpu_save(t.cpu, s, &err), "%s", err.text);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		/* Behind the OUT that the saved state stands at. */
+		memcpy(t.mem + 0x10002, row[i].code, row[i].len);
+		cr_assert(hv_cpu_run(t.cpu, 300, &e, &err), "row %zu: %s", i, err.text);
+		cr_expect(e.kind == row[i].kind, "row %zu: %s", i, hv_exit_name(e.kind));
+		cr_assert(hv_cpu_load(t.cpu, s, false, false, &err), "row %zu: %s", i, err.text);
+		cr_expect(hv_cpu_same(t.cpu, s, &err), "row %zu: %s", i, err.text);
+	}
+	memcpy(t.mem + 0x10002, good, sizeof(good));
+	cr_expect(tiny_resume(&t, &err), "%s", err.text);
+	free(s);
+	tiny_destroy(&t);
+}
+
+/* The host changes an entry that has just been used: after what flushes here, the change is seen. */
+BED_TEST(hv, changed_tables_are_seen_after_a_flush)
+{
+	unsigned stale, tries, kept = 0;
+	struct bed_err err = { 0 };
+	enum hv_flush how;
+
+	cr_assert(hv_flush_choose(&how, &err), "%s", err.text);
+	cr_assert(hv_flush_try(how, false, &stale, &tries, &err), "%s", err.text);
+	cr_expect(stale == 0 && tries > 0, "%s: %u of %u stale", hv_flush_name(how), stale, tries);
+	for (int ring3 = 0; ring3 < 2; ring3++) {
+		cr_assert(hv_flush_try(HV_FLUSH_ALL, ring3, &stale, &tries, &err), "%s", err.text);
+		cr_expect(stale == 0 && tries > 0, "ring %d: %u of %u", 3 * ring3, stale, tries);
+		cr_assert(hv_flush_try(HV_FLUSH_SLOT, ring3, &stale, &tries, &err), "%s", err.text);
+		cr_expect(stale == 0 && tries > 0, "ring %d: %u of %u", 3 * ring3, stale, tries);
+		cr_assert(hv_flush_try(HV_FLUSH_NONE, ring3, &stale, &tries, &err), "%s", err.text);
+		kept += stale;
+	}
+	if (kept == 0)
+		bedtest_vacuous("a changed entry is seen without a flush, too");
 }
