@@ -17,26 +17,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE BED_PAGE_SIZE
+#define PAGE    BED_PAGE_SIZE
+#define TOUCHES 3 /* of addresses that come without memory */
+
+static uint64_t
+touched(uint64_t i, uint64_t seed)
+{
+	return (i * 300 + seed) * PAGE; /* 300 pages: not all under one table */
+}
+
+/* A program, and what came of it. */
+struct program {
+	uint64_t pages, seed;
+	uint64_t results;       /* digest */
+	uint64_t alloc, valloc; /* its two addresses */
+};
 
 /* Allocate pages, fill and read them, touch addresses without memory, free the middle. */
 static void
 compose(struct bed_prog *p, uint64_t pages, uint64_t seed)
 {
-	uint64_t alloc[] = { BED_MAP_KERNEL, pages * PAGE },
-		 valloc[] = { BED_MAP_KERNEL, 700 * PAGE };
+	uint64_t alloc[] = { BED_MAP_KERNEL, pages * PAGE };
+	uint64_t valloc[] = { BED_MAP_KERNEL, 700 * PAGE };
 	uint64_t fill[] = { 0, pages, seed }, store[] = { 0, seed }, load[] = { 0 };
 	uint64_t hole[] = { BED_MAP_KERNEL, 0, PAGE };
-	unsigned a, v, op;
+	unsigned a = bed_prog_add(p, BED_CALL_uvm_km_alloc, alloc, 2);
+	unsigned v = bed_prog_add(p, BED_CALL_uvm_km_valloc, valloc, 2), op;
 
-	a = bed_prog_add(p, BED_CALL_uvm_km_alloc, alloc, 2);
 	op = bed_prog_add(p, BED_CALL_fill, fill, 3);
 	bed_prog_use(p, op, 0, a);
-	v = bed_prog_add(p, BED_CALL_uvm_km_valloc, valloc, 2);
-	for (uint64_t i = 0; i < 3; i++) {
+	for (uint64_t i = 0; i < TOUCHES; i++) {
 		op = bed_prog_add(p, BED_CALL_store, store, 2);
 		bed_prog_use(p, op, 0, v);
-		bed_prog_plus(p, op, 0, (i * 300 + seed) * PAGE);
+		bed_prog_plus(p, op, 0, touched(i, seed));
 	}
 	op = bed_prog_add(p, BED_CALL_uvm_km_free, hole, 3);
 	bed_prog_use(p, op, 1, a);
@@ -49,7 +62,7 @@ compose(struct bed_prog *p, uint64_t pages, uint64_t seed)
 }
 
 static bool
-run_program(struct bed *bed, uint64_t pages, uint64_t seed, uint64_t *results, struct bed_err *err)
+run_program(struct bed *bed, struct program *prog, struct bed_err *err)
 {
 	struct bed_prog *p = bed_prog_new(bed, err);
 	uint64_t done;
@@ -57,15 +70,48 @@ run_program(struct bed *bed, uint64_t pages, uint64_t seed, uint64_t *results, s
 
 	if (p == NULL)
 		return false;
-	compose(p, pages, seed);
+	compose(p, prog->pages, prog->seed);
 	ok = bed_prog_run(p, 1, &done, err);
-	*results = 0;
+	prog->results = 0;
 	for (unsigned i = 0; ok && i < bed_prog_len(p); i++) {
 		const struct bed_op *op = bed_prog_result(p, i);
 		const uint64_t pair[] = { op->result, op->result2 };
 
-		*results = bed_digest(*results, pair, sizeof(pair));
+		prog->results = bed_digest(prog->results, pair, sizeof(pair));
 	}
+	if (ok) {
+		prog->alloc = bed_prog_result(p, 0)->result;
+		prog->valloc = bed_prog_result(p, 1)->result;
+	}
+	bed_prog_free(p);
+	return ok;
+}
+
+/* After a reset nothing of what the program used is mapped: the guest must fault there, as the tables say. */
+static bool
+all_gone(struct bed *bed, const struct program *prog, struct bed_err *err)
+{
+	struct bed_prog *p = bed_prog_new(bed, err);
+	uint64_t done, addr, stale = 0;
+	bool ok;
+
+	if (p == NULL)
+		return false;
+	for (uint64_t i = 0; i < prog->pages; i++) {
+		addr = prog->alloc + i * PAGE;
+		bed_prog_add(p, BED_CALL_load, &addr, 1);
+	}
+	for (uint64_t i = 0; i < TOUCHES; i++) {
+		addr = prog->valloc + touched(i, prog->seed);
+		bed_prog_add(p, BED_CALL_load, &addr, 1);
+	}
+	ok = bed_prog_run(p, 1, &done, err);
+	for (unsigned i = 0; ok && i < bed_prog_len(p); i++)
+		stale += bed_prog_result(p, i)->result != BED_EFAULT;
+	if (ok && stale != 0)
+		ok = bed_fail(err, BED_E_HOST,
+		    "%" PRIu64 " of %u addresses that were mapped before a reset can still be read",
+		    stale, bed_prog_len(p));
 	bed_prog_free(p);
 	return ok;
 }
@@ -117,15 +163,22 @@ reset_judge(const struct reset_seen *s, bool one_cpu, struct bed_err *err)
 static bool
 prove(struct bed *bed, enum hv_flush how, struct bed_err *err)
 {
+	struct program first = { .pages = 5, .seed = 1 }, other = { .pages = 9, .seed = 2 };
+	struct program again = first;
 	struct reset_seen s;
 
-	if (!run_program(bed, 5, 1, &s.first, err))
+	if (!run_program(bed, &first, err))
 		return false;
 	s.left = memory_digest(bed);
-	if (!reset_whole(bed, how, err) || !run_program(bed, 9, 2, &s.other, err) ||
-	    !reset_whole(bed, how, err) || !run_program(bed, 5, 1, &s.again, err))
+	if (!reset_whole(bed, how, err) || !all_gone(bed, &first, err) ||
+	    !reset_whole(bed, how, err) || !run_program(bed, &other, err) ||
+	    !reset_whole(bed, how, err) || !all_gone(bed, &other, err) ||
+	    !reset_whole(bed, how, err) || !run_program(bed, &again, err))
 		return false;
 	s.left_again = memory_digest(bed);
+	s.first = first.results;
+	s.other = other.results;
+	s.again = again.results;
 	return reset_judge(&s, bed->cfg.ncpu == 1, err);
 }
 

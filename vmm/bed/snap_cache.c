@@ -240,6 +240,7 @@ get(const struct bed_config *cfg, const struct snap_key *key, char note[256], st
 	struct snap *s = find_opened(key);
 	struct bed_err why = { 0 };
 	char path[PATH_SIZE];
+	struct stat st;
 	bool kept;
 
 	if (s != NULL)
@@ -247,7 +248,7 @@ get(const struct bed_config *cfg, const struct snap_key *key, char note[256], st
 	kept = bed_cache_file(cfg, path, sizeof(path));
 	if (!kept)
 		snprintf(note, 256, "not kept: UVMBED_CACHE is empty, or HOME is not set");
-	else if ((s = open_file(path, key, &why)) == NULL && access(path, F_OK) == 0)
+	else if ((s = open_file(path, key, &why)) == NULL && lstat(path, &st) == 0)
 		snprintf(note, 256, "made anew: %.200s", why.text);
 	if (s == NULL)
 		s = make(cfg, key, kept ? path : NULL, note, err);

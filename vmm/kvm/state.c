@@ -11,11 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MSRS_MAX   512
-#define MSR_TSC    0x10
-#define CR4_PGE    (UINT64_C(1) << 7)
-#define APIC_TMCCT 0x390 /* the timer's current count */
-#define XSTATE_BV  512
+#define MSRS_MAX              512
+#define MSR_TSC               0x10
+#define MSR_MPERF             0xe7
+#define MSR_APERF             0xe8
+#define MSR_HV_VP_RUNTIME     0x40000010
+#define MSR_HV_TIME_REF_COUNT 0x40000020
+#define CR4_PGE               (UINT64_C(1) << 7)
+#define APIC_TMCCT            0x390 /* the timer's current count */
+#define XSTATE_BV             512
 
 struct hv_cpu_state {
 	uint32_t bytes; /* of this struct */
@@ -235,6 +239,19 @@ same_part(struct hv_cpu *cpu, const struct part *p, const struct hv_cpu_state *s
 		   cpu->id, at, p->name, got[at], want[at]);
 }
 
+/* Clocks: they have moved since. */
+static bool
+is_time(uint32_t msr)
+{
+	static const uint32_t clocks[] = { MSR_TSC, MSR_MPERF, MSR_APERF, MSR_HV_VP_RUNTIME,
+		MSR_HV_TIME_REF_COUNT };
+
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++)
+		if (clocks[i] == msr)
+			return true;
+	return false;
+}
+
 static bool
 same_msrs(struct hv_cpu *cpu, const struct hv_cpu_state *s, struct bed_err *err)
 {
@@ -244,7 +261,7 @@ same_msrs(struct hv_cpu *cpu, const struct hv_cpu_state *s, struct bed_err *err)
 	if (hv_ioctl(cpu->fd, KVM_GET_MSRS, &now) != (int)s->nmsr)
 		return failed(cpu, "reading", "the MSRs", err);
 	for (unsigned i = 0; i < s->nmsr; i++)
-		if (now.entry[i].data != s->msr[i].data && s->msr[i].index != MSR_TSC)
+		if (now.entry[i].data != s->msr[i].data && !is_time(s->msr[i].index))
 			return bed_fail(err, BED_E_FINDING,
 			    "vCPU %u: MSR %#x is %#llx, not %#llx as saved", cpu->id,
 			    s->msr[i].index, now.entry[i].data, s->msr[i].data);

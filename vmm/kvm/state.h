@@ -6,9 +6,9 @@
  *
  * A state means something to the same KVM and CPU model only (hv_model_id()).
  *
- * What does not come back, because it is time: the TSC goes on (a new vCPU is started at the saved value), and so does
- * the APIC timer's current count. Which parts of the FPU's state are stored as "initial" (XSTATE_BV) is the CPU's
- * choice. hv_cpu_same() leaves these three out, and nothing else.
+ * What does not come back, because it is time: the TSC goes on (a new vCPU is started at the saved value), and so do
+ * the MSRs that are other clocks and the APIC timer's current count. Which parts of the FPU's state are stored as
+ * "initial" (XSTATE_BV) is the CPU's choice. hv_cpu_same() leaves these out, and nothing else.
  */
 #ifndef VMM_KVM_STATE_H
 #define VMM_KVM_STATE_H
