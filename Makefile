@@ -119,6 +119,11 @@ $(O)/twin_map: $(call obj,twinrel,bench/twin/twin_map.c $(TWIN_C)) guest/twin/tw
 	$(call say,LD,$@)
 	$(Q)$(CC) -no-pie -o $@ $(filter %.o,$^) -Wl,-T,guest/twin/twin.ld
 
+#: make bench-start   how long a whole test takes that only starts a bed from its snapshot
+.PHONY: bench-start
+bench-start: all $(O)/tests/bed
+	$(Q)bench/start $(O)
+
 #: make check-meta    the test runner tells good from bad
 check-meta: $(O)/tests/meta
 	$(Q)tests/run-meta $(O)
