@@ -74,12 +74,14 @@ bed_up(const struct bed_opts *opts, const char *file, int line)
 	struct bed_config cfg = bed_opts_config(opts);
 	bool boot = opts->boot || getenv("BED_BOOT") != NULL;
 	struct bed_err err;
+	const char *note;
 	struct bed *bed = boot ? bed_create(&cfg, &err) : bed_start(&cfg, &err);
 
 	if (bed == NULL)
 		test_fail(file, line, "no bed: %s", err.text);
-	if (!boot && bed_start_note(bed)[0] != '\0')
-		fprintf(stderr, "snapshot: %s\n", bed_start_note(bed));
+	note = bed_start_note(bed);
+	if (note != NULL && note[0] != '\0')
+		fprintf(stderr, "snapshot: %s\n", note);
 	bed_call_failed = call_failed;
 	return bed;
 }

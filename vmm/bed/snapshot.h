@@ -19,7 +19,7 @@
 /*
  * As bed_create(), but from a snapshot; the first time for an image and configuration it boots, and saves one. What
  * differs from a booted bed: no boot events are reported, bed_boot() has counted nothing, and the guest's
- * stores are logged by KVM. cfg->flags may not have BED_COUNT_BOOT.
+ * stores are logged by KVM. cfg->flags may not have BED_COUNT_BOOT. A twin just boots: that takes no longer.
  */
 struct bed *bed_start(const struct bed_config *, struct bed_err *);
 

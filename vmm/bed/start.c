@@ -110,6 +110,8 @@ bed_start(const struct bed_config *cfg, struct bed_err *err)
 	struct bed *bed;
 	char again[sizeof(bed->note)] = "";
 
+	if (cfg->engine == BED_ENGINE_TWIN)
+		return bed_create(cfg, err);
 	if ((cfg->flags & BED_COUNT_BOOT) != 0) {
 		bed_fail(
 		    err, BED_E_USAGE, "a bed that starts from a snapshot has no boot to count");
