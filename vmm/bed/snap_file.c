@@ -183,7 +183,7 @@ write_all(struct bed *bed, const struct snap_key *key, int fd, const struct run_
 	if (!put_states(&o, bed, err))
 		return false;
 	pad = h.console_bytes - bed->console_len;
-	put(&o, bed_console(bed), bed->console_len);
+	put(&o, bed->console, bed->console_len);
 	put(&o, zero, pad);
 	put(&o, l->run, l->n * sizeof(l->run[0]));
 	pad = h.pages_at - sizeof(h) - key->ncpu * h.state_bytes - h.console_bytes -

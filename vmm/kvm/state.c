@@ -30,7 +30,7 @@ struct hv_cpu_state {
 	struct kvm_vcpu_events events;
 	struct kvm_mp_state mp;
 	struct kvm_xcrs xcrs;
-	struct kvm_xsave xsave;
+	uint32_t xsave[1024]; /* struct kvm_xsave without what guests here cannot have */
 	struct kvm_fpu fpu;
 	struct kvm_debugregs debug;
 	struct kvm_lapic_state lapic;
@@ -72,9 +72,14 @@ static const struct part shared_parts[] = {
 	PART(events, VCPU_EVENTS, 0, 0, 0, 0),
 };
 
-struct msr_buf {
+/* Lists of KVM end in an array without a size; here is room for one. */
+union msr_list {
+	struct kvm_msr_list head;
+	uint8_t room[sizeof(struct kvm_msr_list) + MSRS_MAX * sizeof(uint32_t)];
+};
+union msr_buf {
 	struct kvm_msrs head;
-	struct kvm_msr_entry entry[MSRS_MAX];
+	uint8_t room[sizeof(struct kvm_msrs) + MSRS_MAX * sizeof(struct kvm_msr_entry)];
 };
 
 size_t
@@ -116,24 +121,17 @@ present(const struct hv *hv, const struct part *p)
 static bool
 save_msrs(struct hv_cpu *cpu, struct hv_cpu_state *s, struct bed_err *err)
 {
-	struct {
-		struct kvm_msr_list head;
-		uint32_t index[MSRS_MAX];
-	} list = { .head.nmsrs = MSRS_MAX };
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[1];
-	} one = { .head.nmsrs = 1 };
+	union msr_list list = { .head.nmsrs = MSRS_MAX };
+	union msr_buf one = { .head.nmsrs = 1 };
 
 	if (hv_ioctl(cpu->vm->hv->fd, KVM_GET_MSR_INDEX_LIST, &list) != 0)
 		return failed(cpu, "KVM_GET_MSR_INDEX_LIST", "the MSRs", err);
 	s->nmsr = 0;
 	for (unsigned i = 0; i < list.head.nmsrs; i++) {
-		memset(&one.entry, 0, sizeof(one.entry));
-		one.entry[0].index = list.index[i];
+		one.head.entries[0] = (struct kvm_msr_entry){ .index = list.head.indices[i] };
 		if (hv_ioctl(cpu->fd, KVM_GET_MSRS, &one) == 1 &&
 		    hv_ioctl(cpu->fd, KVM_SET_MSRS, &one) == 1)
-			s->msr[s->nmsr++] = one.entry[0];
+			s->msr[s->nmsr++] = one.head.entries[0];
 	}
 	return true;
 }
@@ -162,19 +160,19 @@ hv_cpu_save(struct hv_cpu *cpu, struct hv_cpu_state *s, struct bed_err *err)
 static bool
 load_msrs(struct hv_cpu *cpu, const struct hv_cpu_state *s, bool fresh, struct bed_err *err)
 {
-	struct msr_buf buf = { 0 };
+	union msr_buf buf = { .room = { 0 } };
 	int n;
 
 	for (unsigned i = 0; i < s->nmsr; i++)
 		if (fresh || s->msr[i].index != MSR_TSC)
-			buf.entry[buf.head.nmsrs++] = s->msr[i];
+			buf.head.entries[buf.head.nmsrs++] = s->msr[i];
 	n = hv_ioctl(cpu->fd, KVM_SET_MSRS, &buf);
 	if (n == (int)buf.head.nmsrs)
 		return true;
 	if (n < 0)
 		return failed(cpu, "writing", "the MSRs", err);
 	return bed_fail(err, BED_E_HOST, "vCPU %u: MSR %#x does not take its saved value %#llx",
-	    cpu->id, buf.entry[n].index, buf.entry[n].data);
+	    cpu->id, buf.head.entries[n].index, buf.head.entries[n].data);
 }
 
 static bool
@@ -255,16 +253,16 @@ is_time(uint32_t msr)
 static bool
 same_msrs(struct hv_cpu *cpu, const struct hv_cpu_state *s, struct bed_err *err)
 {
-	struct msr_buf now = { .head.nmsrs = s->nmsr };
+	union msr_buf now = { .head.nmsrs = s->nmsr };
 
-	memcpy(now.entry, s->msr, sizeof(now.entry));
+	memcpy(now.head.entries, s->msr, sizeof(s->msr));
 	if (hv_ioctl(cpu->fd, KVM_GET_MSRS, &now) != (int)s->nmsr)
 		return failed(cpu, "reading", "the MSRs", err);
 	for (unsigned i = 0; i < s->nmsr; i++)
-		if (now.entry[i].data != s->msr[i].data && !is_time(s->msr[i].index))
+		if (now.head.entries[i].data != s->msr[i].data && !is_time(s->msr[i].index))
 			return bed_fail(err, BED_E_FINDING,
 			    "vCPU %u: MSR %#x is %#llx, not %#llx as saved", cpu->id,
-			    s->msr[i].index, now.entry[i].data, s->msr[i].data);
+			    s->msr[i].index, now.head.entries[i].data, s->msr[i].data);
 	return true;
 }
 
