@@ -221,14 +221,14 @@ BED_TEST(reset, registers_that_differ_are_found)
 	struct bed_err err;
 
 	CHECK(bed_is_reset(bed, &err), "%s", err.text);
-	hv_cpu_regs(bed->cpu, &regs);
+	hv_cpu_regs(bed->cpus[0].hv, &regs);
 	regs.r13 ^= 0x100;
-	CHECK(hv_cpu_set_regs(bed->cpu, &regs, &err), "%s", err.text);
+	CHECK(hv_cpu_set_regs(bed->cpus[0].hv, &regs, &err), "%s", err.text);
 	CHECK(!bed_is_reset(bed, &err) && strstr(err.text, "regs"), "\"%s\"", err.text);
 	reset(bed);
 	regs.r13 ^= 0x100;
 	regs.cr2 = 0x123000;
-	CHECK(hv_cpu_set_regs(bed->cpu, &regs, &err), "%s", err.text);
+	CHECK(hv_cpu_set_regs(bed->cpus[0].hv, &regs, &err), "%s", err.text);
 	CHECK(!bed_is_reset(bed, &err) && strstr(err.text, "sregs"), "\"%s\"", err.text);
 	reset(bed);
 	bed_null(bed);

@@ -131,10 +131,10 @@ BED_TEST(snapshot, a_started_bed_is_a_booted_bed)
 		CHECK(memcmp(bed_bootinfo(started), bed_bootinfo(booted),
 			  sizeof(struct bed_bootinfo)) == 0,
 		    "row %zu: boot information", i);
-		CHECK(hv_cpu_same(booted->cpu, snap_state(started->snap, 0), &err), "row %zu: %s",
-		    i, err.text);
-		CHECK(hv_cpu_same(started->cpu, snap_state(started->snap, 0), &err), "row %zu: %s",
-		    i, err.text);
+		CHECK(hv_cpu_same(booted->cpus[0].hv, snap_state(started->snap, 0), &err),
+		    "row %zu: %s", i, err.text);
+		CHECK(hv_cpu_same(started->cpus[0].hv, snap_state(started->snap, 0), &err),
+		    "row %zu: %s", i, err.text);
 		CHECK(
 		    strcmp(bed_console(started), bed_console(booted)) == 0, "row %zu: console", i);
 		CHECK(bed_boot(started).exits == 0 && bed_boot(booted).exits > 0, "row %zu", i);

@@ -125,14 +125,16 @@ enum bed_heard bed_hear(
     struct bed_cpu *, const struct hv_exit *, enum bed_exit want, struct bed_err *);
 
 /*
- * cpus.c: several vCPUs, each with a thread. cpus_start() brings up all but the first, after that has
- * left with BED_EXIT_READY.
+ * cpus.c: several vCPUs, each with a thread. cpus_start() brings up all but bed->at: after the first has
+ * left with BED_EXIT_READY, all others.
  */
 void cpus_start(struct bed *);
 /* As bed_run(): resume bed->at, until a vCPU leaves with `want`; deadline 0: none. */
 bool cpus_run(struct bed *, enum bed_exit want, uint64_t deadline, struct bed_err *);
-/* Make every vCPU leave, for good. */
+/* Make every vCPU leave, and stay out; until cpus_rest(). */
 void cpus_stop(struct bed *);
+/* All are out, with state loaded or stopped at rest: all but bed->at go back to where they sleep. */
+bool cpus_rest(struct bed *, struct bed_err *);
 void cpus_end(struct bed *);
 /* fn(arg) on the thread of a vCPU that is out. */
 void cpus_do(struct bed_cpu *, void (*fn)(void *), void *arg);

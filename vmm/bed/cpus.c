@@ -105,8 +105,22 @@ make_team(struct bed *bed, struct bed_err *err)
 void
 cpus_start(struct bed *bed)
 {
-	for (unsigned i = 1; i < bed->cfg.ncpu; i++)
-		release(&bed->cpus[i]);
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++)
+		if (&bed->cpus[i] != bed->at)
+			release(&bed->cpus[i]);
+}
+
+bool
+cpus_rest(struct bed *bed, struct bed_err *err)
+{
+	if (bed->cfg.ncpu == 1)
+		return true;
+	if (!make_team(bed, err))
+		return false;
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++)
+		hv_cpu_unkick(bed->cpus[i].hv);
+	cpus_start(bed);
+	return true;
 }
 
 /* The next vCPU that has left; NULL: none did until the deadline. */

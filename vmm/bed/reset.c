@@ -54,6 +54,7 @@ snap_books(struct bed *bed, struct bed_err *err)
 	}
 	bed->nrecent = s->head->nrecent;
 	memcpy(bed->recent, s->head->recent, sizeof(bed->recent));
+	bed->at = &bed->cpus[s->head->at];
 	bed->result2 = 0;
 	bed->stopped = NULL;
 	free(bed->report);
@@ -117,12 +118,14 @@ bool
 reset_to_snap(struct bed *bed, enum hv_flush how, struct bed_err *err)
 {
 	bed->reset = (struct bed_reset_work){ .flush = hv_flush_name(how) };
+	cpus_stop(bed);
 	/* Before memory: finishing an exit that is half done may still store there. */
 	for (unsigned i = 0; i < bed->cfg.ncpu; i++)
 		if (!hv_cpu_load(
 			bed->cpus[i].hv, snap_state(bed->snap, i), false, how == HV_FLUSH_PGE, err))
 			return false;
-	return restore_memory(bed, err) && hv_vm_drop(bed->vm, how, err) && snap_books(bed, err);
+	return restore_memory(bed, err) && hv_vm_drop(bed->vm, how, err) && snap_books(bed, err) &&
+	       cpus_rest(bed, err);
 }
 
 static bool
@@ -153,11 +156,9 @@ page_differs(struct bed *bed, uint64_t offset, struct bed_err *err)
 	return true;
 }
 
-bool
-bed_is_reset(struct bed *bed, struct bed_err *err)
+static bool
+all_same(struct bed *bed, struct bed_err *err)
 {
-	if (bed->snap == NULL)
-		return bed_fail(err, BED_E_USAGE, "this bed booted: it has no snapshot");
 	for (uint64_t at = 0; (at = snap_next(bed->snap, &bed->mem, at)) < bed->mem.bytes;
 	     at += PAGE)
 		if (page_differs(bed, at, err))
@@ -166,6 +167,21 @@ bed_is_reset(struct bed *bed, struct bed_err *err)
 		if (!hv_cpu_same(bed->cpus[i].hv, snap_state(bed->snap, i), err))
 			return bed_fail_in(err, "after a reset");
 	return true;
+}
+
+bool
+bed_is_reset(struct bed *bed, struct bed_err *err)
+{
+	bool same;
+
+	if (bed->snap == NULL)
+		return bed_fail(err, BED_E_USAGE, "this bed booted: it has no snapshot");
+	if (bed->running)
+		return bed_fail(
+		    err, BED_E_USAGE, "a comparison from inside a callback of the same bed");
+	cpus_stop(bed);
+	same = all_same(bed, err);
+	return cpus_rest(bed, same ? err : NULL) && same;
 }
 
 static bool

@@ -46,7 +46,8 @@ struct snap_head {
 	struct snap_key key;
 	struct bed_bootinfo info;
 	uint64_t state_bytes, console_bytes, nrun, pages_at;
-	uint64_t nrecent; /* as in struct bed */
+	uint32_t at, zero; /* the vCPU that left last; the others sleep */
+	uint64_t nrecent;  /* as in struct bed */
 	struct bed_event recent[BED_RECENT];
 };
 
@@ -73,7 +74,10 @@ bool snap_key_of(const struct bed *, struct snap_key *, struct bed_err *);
 bool snap_key_equal(const struct snap_key *want, const struct snap_key *got, struct bed_err *);
 
 /* snap_file.c */
-/* Write a bed that just booted to an empty file. On failure the file holds rubbish, and is refused as such. */
+/*
+ * Write a bed that just booted to an empty file, and leave all its vCPUs stopped. On failure the file holds
+ * rubbish, and is refused as such.
+ */
 bool snap_write(struct bed *, const struct snap_key *, int fd, struct bed_err *);
 /* Both checksums into a head, of which all else is final, and whose file_bytes are at `file`. */
 void snap_sign(struct snap_head *, const void *file);

@@ -100,6 +100,7 @@ put_states(struct out *o, struct bed *bed, struct bed_err *err)
 	struct hv_cpu_state *s = malloc(bytes);
 	bool ok = s != NULL || bed_fail(err, BED_E_HOST, "out of memory for a vCPU's state");
 
+	cpus_stop(bed);
 	for (unsigned i = 0; ok && i < bed->cfg.ncpu; i++) {
 		ok = hv_cpu_save(bed->cpus[i].hv, s, err);
 		if (ok)
@@ -124,6 +125,7 @@ fill_head(struct snap_head *h, const struct bed *bed, const struct snap_key *key
 	h->state_bytes = hv_cpu_state_bytes();
 	h->console_bytes = (bed->console_len + 8) & ~UINT64_C(7); /* with its zero */
 	h->nrun = nrun;
+	h->at = bed->at == NULL ? 0 : bed->at->id;
 	h->nrecent = bed->nrecent;
 	memcpy(h->recent, bed->recent, sizeof(h->recent));
 	at = sizeof(*h) + key->ncpu * h->state_bytes + h->console_bytes +
@@ -236,6 +238,9 @@ check_lengths(const struct snap *s, uint64_t real, struct bed_err *err)
 	    h->pages_at > real || h->pages_at % PAGE != 0 || h->file_bytes % PAGE != 0 ||
 	    h->state_bytes % 8 != 0 || h->console_bytes % 8 != 0 || h->console_bytes == 0)
 		return bed_fail(err, BED_E_INPUT, "its head makes no sense (lengths)");
+	if (h->at != 0 && h->at >= h->key.ncpu)
+		return bed_fail(
+		    err, BED_E_INPUT, "its head names vCPU %u, which it does not have", h->at);
 	at += h->key.ncpu * h->state_bytes + h->console_bytes + h->nrun * sizeof(struct snap_run);
 	if (at > h->pages_at)
 		return bed_fail(err, BED_E_INPUT, "its parts overlap");

@@ -70,7 +70,7 @@ begin(struct bed *bed, struct snap *s, struct bed_err *err)
 		return bed_fail(err, BED_E_HOST, "out of memory");
 	return feat != NULL && bed_make_ram(bed, feat, err) && map_memory(bed, s, err) &&
 	       bed_make_machine(bed, HV_SLOT_DIRTY, err) && check_info(bed, feat, s, err) &&
-	       load_cpus(bed, s, err) && snap_books(bed, err);
+	       load_cpus(bed, s, err) && snap_books(bed, err) && cpus_rest(bed, err);
 }
 
 /* The image is open: for whom is the snapshot, and here it is. */
