@@ -322,6 +322,56 @@ BED_TEST(reset, the_sanitizer_starts_again)
 	bed_down(bed);
 }
 
+/* Work on every CPU, and a death on one of them: all are as after boot, asleep but for one, and work again. */
+BED_TEST(reset, several_cpus)
+{
+	static const unsigned counts[] = { 2, 4, 16 };
+	const uint64_t alloc[] = { KERNEL, 3 * PAGE };
+
+	for (size_t i = 0; i < COUNT_OF(counts); i++) {
+		struct bed *bed = BED(.ncpu = counts[i], .ram = 32 * MIB);
+		struct bed_counters booted[BED_CPU_MAX];
+
+		for (unsigned cpu = 0; cpu < counts[i]; cpu++)
+			booted[cpu] = bed_counters(bed, cpu);
+		for (unsigned round = 0; round < 3; round++) {
+			unsigned victim = counts[i] - 1 - round % 2;
+			struct bed_result res;
+			struct bed_err err;
+			uint64_t first = 0;
+
+			for (unsigned cpu = 0; cpu < counts[i]; cpu++) {
+				uint64_t va =
+				    bed_call_on(bed, cpu, BED_CALL_uvm_km_alloc, alloc, 2);
+
+				CHECK(
+				    va != 0 && (cpu == 0 || va != first), "CPU %u: %#lx", cpu, va);
+				first = cpu == 0 ? va : first;
+				GUEST_STORE(bed, GVA(va), cpu);
+			}
+			if (round > 0)
+				CHECK(!bed_start_on(
+					  bed, victim, BED_CALL_die_panic, NULL, 0, &res, &err),
+				    "CPU %u lives", victim);
+			reset(bed);
+			CHECK(bed_report(bed) == NULL, "round %u: still dead", round);
+			for (unsigned cpu = 0; cpu < counts[i]; cpu++) {
+				struct bed_counters now = bed_counters(bed, cpu);
+
+				CHECK(memcmp(&now, &booted[cpu], sizeof(now)) == 0,
+				    "round %u: counters of CPU %u", round, cpu);
+			}
+			for (unsigned cpu = 0; cpu < counts[i]; cpu++)
+				CHECK(bed_call_on(bed, cpu, BED_CALL_cpu, NULL, 0) == cpu, "CPU %u",
+				    cpu);
+			reset(bed);
+			reset(bed);
+		}
+		INSIDE_CHECK(bed);
+		bed_down(bed);
+	}
+}
+
 /* The proof of resets, with the flush this engine was found to need, and with none. */
 BED_TEST(reset, without_a_flush_the_proof_fails_where_one_is_needed)
 {
