@@ -28,6 +28,7 @@ GUEST   := $(COMMON) -Iguest -march=x86-64 -mgeneral-regs-only -mno-red-zone -mc
 CHECKED := -DBED_CHECKED_BUILD
 FUZZ    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN    := -fsanitize=thread
 TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-frame-pointer -fno-strict-aliasing
 # The twin as a machine: the whole guest kernel but for what is the CPU's.
 MACHINE := $(COMMON) -D_GNU_SOURCE -Iguest/twin/engine -Iguest/twin -Iguest -DBED_TWIN -fPIE \
@@ -56,6 +57,7 @@ CMD_ASM   := vmm/cmd/builtin.asm
 UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)
 BED_C     := tests/bedtest.c $(wildcard tests/bed/*.c)
 TTWIN_C   := tests/bedtest.c $(wildcard tests/twin/*.c)
+RACE_C    := $(wildcard tests/race/*.c)
 META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
@@ -213,6 +215,7 @@ $(eval $(call rules,fuzz,clang $(HOST) $(FUZZ)))
 $(eval $(call rules,guest,$(CC) $(GUEST)))
 $(eval $(call rules,guestck,$(CC) $(GUEST) $(CHECKED),-DBED_CHECKED_BUILD))
 $(eval $(call rules,twin,$(CC) $(TWIN) $(CHECKED) $(SAN)))
+$(eval $(call rules,twintsan,$(CC) $(TWIN) $(CHECKED) $(TSAN)))
 $(eval $(call rules,twinrel,$(CC) $(TWIN) $(ASGUEST)))
 $(eval $(call rules,machine,$(CC) $(MACHINE)))
 $(eval $(call rules,machineck,$(CC) $(MACHINE) $(CHECKED)))
@@ -264,6 +267,14 @@ $(O)/tests/twin: $(call obj,twin,$(TTWIN_C) $(TWIN_C)) guest/twin/twin.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) -Wl,-T,guest/twin/twin.ld -lcriterion
+$(O)/tests/race: $(call obj,twin,$(RACE_C) $(TWIN_C)) guest/twin/twin.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) -Wl,-T,guest/twin/twin.ld -lpthread
+$(O)/tests/race-tsan: $(call obj,twintsan,$(RACE_C) $(TWIN_C)) guest/twin/twin.ld
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(TSAN) -o $@ $(filter %.o,$^) -Wl,-T,guest/twin/twin.ld -lpthread
 $(O)/tests/meta: $(call obj,asan,$(META_C))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

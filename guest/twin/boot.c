@@ -19,9 +19,6 @@
 uint8_t *twin_ram;
 uint64_t twin_ram_end;
 struct bed_bootinfo twin_info;
-__thread struct cpu_info *twin_cpu;
-
-static struct cpu_info cpu;
 
 #define MIB       (UINT64_C(1) << 20)
 #define LARGE     (2 * MIB)
@@ -33,13 +30,14 @@ static struct cpu_info cpu;
 extern char twin_data_start[], twin_data_end[], twin_bss_start[], twin_bss_end[];
 
 /* Byte by byte and unchecked: it runs over the sanitizer's red zones too. */
-__attribute__((__no_sanitize__("address", "undefined"))) static void
+__attribute__((__no_sanitize__("address", "undefined", "thread"))) static void
 copy_raw(char *to, const char *from, size_t n)
 {
 	for (volatile size_t i = 0; i < n; i++)
 		to[i] = from[i];
 }
 
+/* The end of what was booted before, if anything. */
 static void
 reset_data(void)
 {
@@ -47,6 +45,7 @@ reset_data(void)
 	size_t data = (size_t)(twin_data_end - twin_data_start);
 	size_t bss = (size_t)(twin_bss_end - twin_bss_start);
 
+	twin_cpus_stop();
 	if (image == NULL) {
 		image = calloc(1, data + bss);
 		if (image == NULL)
@@ -93,10 +92,10 @@ make_memory(void)
 	if (twin_info.ram[1].end != 0 &&
 	    mprotect(twin_ram + hole, BED_HOLE_END - hole, PROT_NONE) != 0)
 		twin_die("twin: no hole in RAM");
-	shadow_bytes =
-	    (twin_info.ptpool_end - twin_info.ptpool_start) / sizeof(pt_entry_t) * TWIN_TLB_BYTES;
+	shadow_bytes = (twin_info.ptpool_end - twin_info.ptpool_start) / sizeof(pt_entry_t) *
+	               TWIN_TLB_BYTES * twin_info.ncpu;
 	shadow = anonymous(shadow_bytes);
-	twin_tlb_init(shadow);
+	twin_tlb_init(shadow, twin_info.ncpu);
 }
 
 static void
@@ -126,7 +125,7 @@ plan(const struct twin_config *cfg)
 		    .build_id = BED_BUILD_ID },
 		.size = sizeof(*b),
 		.flags = cfg->flags & (BED_BOOT_DETERMINISTIC | BED_BOOT_GUARDPAGES),
-		.ncpu = 1,
+		.ncpu = cfg->ncpu != 0 ? cfg->ncpu : 1,
 		.ram_bytes = ram,
 		.image_start = BED_IMAGE_PA,
 		.image_end = BED_IMAGE_PA + (cfg->image != 0 ? cfg->image : MIB),
@@ -142,7 +141,7 @@ plan(const struct twin_config *cfg)
 	b->ptpool_end = b->ptpool_start + pool;
 	if (b->ptpool_end >= low_end)
 		twin_die("twin: too little RAM for the page-table pool");
-	add_seg(BED_SHARE_PA + BED_SHARE_STRIDE, BED_PROG_PA);
+	add_seg(BED_SHARE_PA + b->ncpu * BED_SHARE_STRIDE, BED_PROG_PA);
 	add_seg(b->image_end, b->ptpool_start);
 	add_seg(b->ptpool_end, low_end);
 	add_seg(BED_HOLE_END, high_end);
@@ -152,13 +151,9 @@ plan(const struct twin_config *cfg)
 static void
 start(void)
 {
-	struct bed_cpushare *share;
-
 	make_memory();
 	twin_tables(&twin_info);
-	share = PMAP_DIRECT_MAP(BED_SHARE_PA);
-	cpu = (struct cpu_info){ .ci_self = &cpu, .ci_count = &share->count, .ci_share = share };
-	twin_cpu = &cpu;
+	twin_cpu = twin_cpu_init(0);
 	twin_events_clear();
 	twin_thread_init();
 }
@@ -168,6 +163,7 @@ static void
 boot_guest(uint32_t flags)
 {
 	memcpy(PMAP_DIRECT_MAP(BED_BOOTINFO_PA), &twin_info, sizeof(twin_info));
+	ncpus = twin_info.ncpu;
 	pmap_bootstrap(&twin_info);
 	for (unsigned i = 0; i < twin_info.nseg; i++) {
 		paddr_t from = atop(twin_info.seg[i].start), to = atop(twin_info.seg[i].end);
@@ -181,6 +177,7 @@ boot_guest(uint32_t flags)
 		twin_die("twin: no thread for the page daemon");
 	cold = false;
 	twin_run();
+	twin_cpus_start(twin_info.ncpu);
 }
 
 void

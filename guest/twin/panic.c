@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the guest's sources call when something is wrong or worth recording: panic, events, stop points.
+ * What the guest's sources call when something is wrong, and where a test may step in: panic, stop points.
  */
 #include <machine/assert.h>
-#include <machine/event.h>
 #include <machine/thread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,7 +53,7 @@ panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (!armed) {
+	if (!armed || curcpu()->ci_id != 0) {
 		fprintf(stderr, "panic: ");
 		twin_die(text);
 	}
@@ -65,18 +64,7 @@ panic(const char *fmt, ...)
 	twin_panic_leave();
 }
 
-struct bed_event *twin_event;
-uint64_t twin_nevent;
-
-void
-twin_events_clear(void)
-{
-	twin_nevent = 0;
-}
-
 #ifdef BED_CHECKED_BUILD
-
-static uint64_t event_room, tickets;
 
 static struct {
 	int id;
@@ -99,28 +87,6 @@ stop_point(int id)
 		return;
 	stop.id = 0;
 	stop.fn(stop.arg);
-}
-
-uint64_t
-event_ticket(void)
-{
-	return tickets++;
-}
-
-void
-event_record(enum bed_event_type type, uint64_t a0, uint64_t a1, uint64_t a2)
-{
-	if (twin_nevent == event_room) {
-		event_room = event_room != 0 ? 2 * event_room : 1024;
-		twin_event = realloc(twin_event, event_room * sizeof(*twin_event));
-		if (twin_event == NULL)
-			twin_die("twin: no memory for events");
-	}
-	twin_event[twin_nevent++] = (struct bed_event){
-		.ticket = event_ticket(),
-		.type = (uint16_t)type,
-		.a = { a0, a1, a2 },
-	};
 }
 
 #endif

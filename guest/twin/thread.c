@@ -11,16 +11,33 @@
 #include "guest/twin/priv.h"
 #include "guest/twin/twin.h"
 
+/* What the sanitizers want to know of a switch of stacks. */
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
+#define asan_leave(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
+#define asan_arrive(fake, bottom_old, size_old) \
+	__sanitizer_finish_switch_fiber(fake, bottom_old, size_old)
 #else
-#define __sanitizer_start_switch_fiber(save, bottom, size)          ((void)(save))
-#define __sanitizer_finish_switch_fiber(fake, bottom_old, size_old) ((void)(fake))
+#define asan_leave(save, bottom, size)          ((void)(save))
+#define asan_arrive(fake, bottom_old, size_old) ((void)(fake))
+#endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define tsan_new()         __tsan_create_fiber(0)
+#define tsan_end(fiber)    __tsan_destroy_fiber(fiber)
+#define tsan_self()        __tsan_get_current_fiber()
+#define tsan_switch(fiber) __tsan_switch_to_fiber(fiber, 0)
+#else
+#define tsan_new()         NULL
+#define tsan_end(fiber)    ((void)(fiber))
+#define tsan_self()        NULL
+#define tsan_switch(fiber) ((void)(fiber))
 #endif
 
 static uint8_t *stacks; /* each with a page below it that is not mapped */
-static struct context *running;
-static struct context *came_from;
+/* Of each CPU, which is a host thread. */
+static __thread struct context *running;
+static __thread struct context *came_from;
 
 #define STACK_STRIDE (THREAD_STACK_SIZE + PAGE_SIZE)
 
@@ -36,7 +53,14 @@ twin_thread_init(void)
 			mprotect(stacks + i * STACK_STRIDE, PAGE_SIZE, PROT_NONE);
 	}
 	thread_bootstrap();
-	running = &thread_pool[0].td_ctx;
+	twin_thread_begin();
+}
+
+void
+twin_thread_begin(void)
+{
+	running = &curthread->td_ctx;
+	running->fiber = tsan_self();
 }
 
 void *
@@ -52,7 +76,7 @@ arrived(void *fake)
 	const void *bottom __unused_arg = came_from->stack;
 	size_t size __unused_arg = came_from->size;
 
-	__sanitizer_finish_switch_fiber(fake, &bottom, &size);
+	asan_arrive(fake, &bottom, &size);
 	came_from->stack = bottom;
 	came_from->size = size;
 }
@@ -70,11 +94,18 @@ begin(void)
 void
 context_init(struct context *ctx, void *stack_top, void (*fn)(void *), void *arg)
 {
+	static void *fiber[THREAD_MAX]; /* the last one on each stack */
+	size_t index = ((size_t)((uint8_t *)stack_top - stacks) - 1) / STACK_STRIDE;
+
+	if (fiber[index] != NULL)
+		tsan_end(fiber[index]);
+	fiber[index] = tsan_new();
 	*ctx = (struct context){
 		.fn = fn,
 		.arg = arg,
 		.stack = (uint8_t *)stack_top - THREAD_STACK_SIZE,
 		.size = THREAD_STACK_SIZE,
+		.fiber = fiber[index],
 	};
 	getcontext(&ctx->uc);
 	ctx->uc.uc_stack.ss_sp = (uint8_t *)stack_top - THREAD_STACK_SIZE;
@@ -87,30 +118,40 @@ context_switch(struct context *from, struct context *to)
 {
 	came_from = from;
 	running = to;
-	__sanitizer_start_switch_fiber(&from->fake, to->stack, to->size);
+	asan_leave(&from->fake, to->stack, to->size);
+	tsan_switch(to->fiber);
 	swapcontext(&from->uc, &to->uc);
 	arrived(from->fake);
 }
 
-/* Thread 0 is the test: it waits in twin_run() until nothing else can run. */
+/*
+ * The first thread of a CPU waits until nothing else can run there: on CPU 0 it is the test, in twin_run();
+ * on the others the loop of cpu.c.
+ */
 struct thread *
 sched_idle(void)
 {
-	struct thread *main = &thread_pool[0];
+	struct thread *first = twin_first_thread(curcpu()->ci_id);
 
-	if (main->td_state != THREAD_PARKED)
+	if (first->td_state != THREAD_PARKED)
 		panic("deadlock: the test itself sleeps on %p (%s) and nothing is runnable",
-		    (const void *)main->td_wchan, main->td_wmesg);
-	return main;
+		    (const void *)first->td_wchan, first->td_wmesg);
+	return first;
 }
 
 void
-twin_run(void)
+twin_run_here(void)
 {
 	if (!sched_runnable())
 		return;
 	curthread->td_state = THREAD_PARKED;
 	sched_switch();
+}
+
+void
+twin_run(void)
+{
+	twin_run_here();
 	twin_panic_pending();
 }
 

@@ -12,6 +12,7 @@
 #ifndef TWIN_TWIN_H
 #define TWIN_TWIN_H
 
+#include <machine/ipi.h>
 #include <machine/kva.h>
 #include <machine/mmu.h>
 #include <machine/param.h>
@@ -29,6 +30,7 @@ struct twin_config {
 	uint64_t flush_threshold; /* 0: the pmap's default */
 	uint64_t dma_high;        /* 0: everything */
 	uint32_t flags;           /* BED_BOOT_*, TWIN_* */
+	uint32_t ncpu;            /* 0: 1 */
 };
 #define TWIN_PAGES_ONLY 0x10000 /* pmap and pages, no maps: uvm_init() is not called */
 
@@ -53,13 +55,30 @@ twin_count(void)
  */
 bool twin_call(void (*fn)(void *), void *arg, struct thread **where);
 void twin_run(void);
+/*
+ * Several CPUs. Each CPU is a host thread, all but CPU 0, which is the test's, idle (and are off) but
+ * during twin_run_cpus(): it runs fn(arg, cpu) on a kernel thread of each CPU of the mask, at the same time,
+ * and returns when no CPU has anything to do: each fn has returned or sleeps, and all that was woken has
+ * run. Mask 0: only wait for that. A panic ends the process.
+ */
+void twin_run_cpus(cpumask_t mask, void (*fn)(void *arg, unsigned cpu), void *arg);
+const struct bed_counters *twin_count_of(unsigned cpu);
+/* CPUs whose TLB takes no notice of INVLPG and full flushes, for tests of tests (checked flavour). */
+extern cpumask_t twin_tlb_deaf;
+
 /* At the next stop_point(id), run fn(arg) before it continues; fn must not sleep. */
 void twin_stop_at(int id, void (*fn)(void *), void *arg);
 
-/* Events since the last twin_events_clear() (checked flavour). */
+/*
+ * Events since the last twin_events_clear() (checked flavour), in the order of their tickets. With several
+ * CPUs they are there after twin_events_gather(), while no other CPU runs, and none is recorded unless
+ * twin_events_wanted.
+ */
 extern struct bed_event *twin_event;
 extern uint64_t twin_nevent;
+extern bool twin_events_wanted;
 void twin_events_clear(void);
+void twin_events_gather(void);
 
 /*
  * const char *msg = TWIN_PANIC(statement): what it said when it panicked, NULL if it did not.

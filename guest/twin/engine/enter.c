@@ -47,7 +47,7 @@ start(const struct twin_start *s)
 		.ci_curthread = &thread_pool[0],
 		.ci_count = &share->count,
 		.ci_share = share };
-	twin_tlb_init(s->shadow);
+	twin_tlb_init(s->shadow, 1);
 	for (unsigned i = 0; i < nitems(guards); i++)
 		guards[i] = s->guard[i];
 	twin_marks = s->taken;
