@@ -65,7 +65,7 @@ rw_enter_slow(struct rwlock *rw, int flags)
 	uintptr_t want = flags & RW_WRITE ? RWLOCK_WAIT | RWLOCK_WRWANT : RWLOCK_WAIT;
 
 	for (;;) {
-		uintptr_t owner = rw->rwl_owner;
+		uintptr_t owner = __atomic_load_n(&rw->rwl_owner, __ATOMIC_RELAXED);
 		uintptr_t next = rw_granted(owner, flags);
 		bool asleep;
 
@@ -103,7 +103,7 @@ rw_exit_slow(struct rwlock *rw)
 	uintptr_t owner, next;
 
 	do {
-		owner = rw->rwl_owner;
+		owner = __atomic_load_n(&rw->rwl_owner, __ATOMIC_RELAXED);
 		next = owner & RWLOCK_WRLOCK ? 0 : owner - RWLOCK_READ_INCR;
 		if ((next & ~(uintptr_t)RWLOCK_FLAGS) == 0)
 			next = 0;

@@ -89,7 +89,7 @@ __coldcall void mtx_spin(struct mutex *);
 static inline bool
 mtx_owned(const struct mutex *m)
 {
-	return m->mtx_owner == curcpu()->ci_curthread;
+	return __atomic_load_n(&m->mtx_owner, __ATOMIC_RELAXED) == curcpu()->ci_curthread;
 }
 
 static inline void
@@ -161,8 +161,8 @@ rw_write_held(const struct rwlock *rw)
 {
 	uintptr_t self = (uintptr_t)curcpu()->ci_curthread;
 
-	return (rw->rwl_owner & ~(uintptr_t)(RWLOCK_WAIT | RWLOCK_WRWANT)) ==
-	       (self | RWLOCK_WRLOCK);
+	return (__atomic_load_n(&rw->rwl_owner, __ATOMIC_RELAXED) &
+		   ~(uintptr_t)(RWLOCK_WAIT | RWLOCK_WRWANT)) == (self | RWLOCK_WRLOCK);
 }
 
 /* 0, or EBUSY with RW_NOSLEEP. flags: RW_WRITE or RW_READ, and RW_NOSLEEP. */
@@ -180,7 +180,7 @@ rw_enter(struct rwlock *rw, int flags)
 			!__sync_bool_compare_and_swap(&rw->rwl_owner, 0, self | RWLOCK_WRLOCK)))
 			error = rw_enter_slow(rw, flags);
 	} else {
-		uintptr_t owner = rw->rwl_owner;
+		uintptr_t owner = __atomic_load_n(&rw->rwl_owner, __ATOMIC_RELAXED);
 
 		if (unlikely(owner & (RWLOCK_WRLOCK | RWLOCK_WRWANT)) ||
 		    unlikely(!__sync_bool_compare_and_swap(
@@ -198,7 +198,7 @@ rw_enter(struct rwlock *rw, int flags)
 static inline void
 rw_exit(struct rwlock *rw)
 {
-	uintptr_t owner = rw->rwl_owner, next;
+	uintptr_t owner = __atomic_load_n(&rw->rwl_owner, __ATOMIC_RELAXED), next;
 
 	KASSERT(owner & RWLOCK_WRLOCK ? rw_write_held(rw) : owner >= RWLOCK_READ_INCR);
 	lock_dropped(rw, rw->rwl_name);

@@ -19,7 +19,8 @@ struct context {
 	void *arg;
 	const void *stack; /* lowest address, for the address sanitizer */
 	size_t size;
-	void *fake; /* the address sanitizer's own stack */
+	void *fake;  /* the address sanitizer's own stack */
+	void *fiber; /* the thread sanitizer's name for it */
 };
 
 void *context_stack(unsigned index);
