@@ -113,6 +113,16 @@ pmap_inside(vaddr_t va)
 	return va - VM_MIN_KERNEL_ADDRESS < kernel_pmap_store.pm_limit - VM_MIN_KERNEL_ADDRESS;
 }
 
+/*
+ * Leaves in it, at some moment. Who owns addresses has made or seen made all leaves there are for them, so
+ * 0 tells that there are none of its own.
+ */
+static inline uint32_t
+pmap_l1_used(const struct pmap_l1 *l1)
+{
+	return __atomic_load_n(&l1->pl_used, __ATOMIC_RELAXED);
+}
+
 /* The L1 table for va, an address of kernel_map. */
 static inline struct pmap_l1 *
 pmap_l1(vaddr_t va)

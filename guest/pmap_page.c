@@ -42,7 +42,7 @@ pmap_page_enter(struct vm_page *pg, vaddr_t va)
 	if (va == home_of(pg))
 		return;
 	if (pg->pv_va != va && mapping_at(VM_PAGE_TO_PHYS(pg), pg->pv_va) != NULL)
-		pg->pg_flags |= PG_PMAPMULTI;
+		pg_flags_set(pg, pg->pg_flags | PG_PMAPMULTI);
 	pg->pv_va = va;
 }
 
@@ -79,7 +79,7 @@ each_mapping(struct vm_page *pg, bool (*fn)(pt_entry_t *, vaddr_t, pt_entry_t), 
 		return any;
 	}
 	for (vaddr_t va = VM_MIN_KERNEL_ADDRESS; va < pm->pm_limit; va += L1_SPAN) {
-		if (pmap_l1(va)->pl_used == 0)
+		if (pmap_l1_used(pmap_l1(va)) == 0)
 			continue;
 		pte = pmap_l1_leaf(pmap_l1(va), va);
 		for (unsigned i = 0; i < PT_ENTRIES; i++) {

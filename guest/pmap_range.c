@@ -191,7 +191,7 @@ static void
 clear_table(struct pmap_l1 *l1, pt_entry_t *pte, const pt_entry_t *last, vaddr_t va, bool managed,
     struct pmap_inval *iv)
 {
-	uint64_t cleared = 0, wbits = 0, used = l1->pl_used;
+	uint64_t cleared = 0, wbits = 0, used = pmap_l1_used(l1);
 
 	while (pte != last && cleared != used) {
 		pt_entry_t *run = pte;
@@ -228,7 +228,7 @@ remove_sparse(vaddr_t va, vaddr_t end, uint64_t done, bool managed)
 		pt_entry_t *pte;
 
 		next = table_end(va, end);
-		if (l1->pl_used == 0)
+		if (pmap_l1_used(l1) == 0)
 			continue;
 		pte = pmap_l1_leaf(l1, va);
 		clear_table(l1, pte, pte + (next - va) / PAGE_SIZE, va, managed, &iv);
@@ -258,7 +258,7 @@ remove_range(vaddr_t va, vaddr_t end, bool managed)
 	if (unlikely(!pmap_inside(va) || size > kernel_pmap_store.pm_limit - va))
 		bad_range("pmap_remove", va, end);
 	l1 = pmap_l1(va);
-	if (likely(l1->pl_used != 0)) {
+	if (likely(pmap_l1_used(l1) != 0)) {
 		pt_entry_t *pte = pmap_l1_leaf(l1, va);
 
 		n = (table_end(va, end) - va) / PAGE_SIZE;
@@ -307,7 +307,7 @@ pmap_protect(pmap_t pm, vaddr_t start, vaddr_t end, vm_prot_t prot)
 		pt_entry_t *pte;
 
 		next = table_end(va, end);
-		if (pmap_l1(va)->pl_used == 0)
+		if (pmap_l1_used(pmap_l1(va)) == 0)
 			continue;
 		pte = pmap_l1_leaf(pmap_l1(va), va);
 		for (vaddr_t v = va; v != next; v += PAGE_SIZE, pte++) {

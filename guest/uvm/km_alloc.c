@@ -239,7 +239,7 @@ alloc_any(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode *k
 	if (is_refused(sz, kv, kp, kd))
 		return NULL;
 	v = is_direct(kv, kp) ? alloc_direct(sz, kv, kp, wait) : alloc_mapped(sz, kv, kp, kd, wait);
-	if (kd->kd_slowdown != NULL && uvmexp.free < uvmexp.freemin)
+	if (kd->kd_slowdown != NULL && uvm_pages_free() < uvmexp.freemin)
 		*kd->kd_slowdown = 1;
 	return v;
 }

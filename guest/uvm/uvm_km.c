@@ -132,7 +132,7 @@ pages_now(const struct backing *bk, vsize_t size, struct pglist *pgl)
 	for (; n != 0; n -= got) {
 		struct vm_page *pg = NULL;
 
-		if (n <= uvmexp.free)
+		if (n <= uvm_pages_free())
 			pg = uvm_pmr_getrun(n, &got, (int)bk->pga);
 		else
 			uvm_pagedaemon_wake();
@@ -182,9 +182,9 @@ places_assured(struct vm_map *map, const struct backing *bk, vsize_t size, vsize
 {
 	vaddr_t va = map->min_offset;
 
-	if (bk->obj == NULL || uvmexp.free >= uvmexp.reserve_pagedaemon +
-						  size / (UVM_OBJ_NODE_PAGES * PAGE_SIZE) + 2 +
-						  BOOK_PAGES)
+	if (bk->obj == NULL || uvm_pages_free() >= uvmexp.reserve_pagedaemon +
+						       size / (UVM_OBJ_NODE_PAGES * PAGE_SIZE) + 2 +
+						       BOOK_PAGES)
 		return true;
 	return uvm_map(map, &va, size, bk->obj, UVM_UNKNOWN_OFFSET, align,
 		   UVM_MAPFLAG(PROT_RW, PROT_RW, MAP_INHERIT_NONE, MADV_RANDOM, UVM_FLAG_QUERY)) ==
@@ -243,7 +243,7 @@ uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
 	if (unlikely(size == 0 || (map->flags & VM_MAP_INTRSAFE) != 0))
 		return 0;
 	/* With this much free, pages and places are no matter of luck. */
-	if (unlikely(2 * atop(size) + uvmexp.freemin + BOOK_PAGES > uvmexp.free))
+	if (unlikely(2 * atop(size) + uvmexp.freemin + BOOK_PAGES > uvm_pages_free()))
 		return alloc_pages_first(map, &alloc1_backing[!!zeroit], size, align, PROT_RWX, 0);
 	if (unlikely(uvm_map(map, &va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, align,
 			 UVM_MAPFLAG(PROT_RW, PROT_RWX, MAP_INHERIT_NONE, MADV_RANDOM, 0)) != 0))

@@ -49,12 +49,12 @@ enter_in(struct uvm_objdir *dir, struct pmap_l1 *l1, vaddr_t va, struct vm_page 
 {
 	struct uvm_object *obj = &uvm_kernel_object;
 	voff_t off = va - VM_MIN_KERNEL_ADDRESS, end = off + ptoa(n);
-	struct vm_page **slot = &dir->uod_page[place_of(va)];
+	struct vm_page **slot = &uvm_obj_node(dir)[place_of(va)];
 	pt_entry_t npte = pmap_wired_leaf(VM_PAGE_TO_PHYS(pg), PROT_RW);
 	pt_entry_t *pte = pmap_l1_leaf(l1, va);
 
 	mtx_enter(&obj->vmobjlock);
-	dir->uod_used += n;
+	count_add(&dir->uod_used, n);
 	obj->uo_npages += n;
 	for (; n & 3; n--, off += PAGE_SIZE, npte += PAGE_SIZE) {
 		uvm_obj_table_page(obj, slot++, pg++, off);
@@ -76,7 +76,7 @@ enter_run(vaddr_t va, struct vm_page *pg, unsigned n)
 	struct pmap_l1 *l1 = pmap_l1(va);
 
 	if (unlikely(ptoa(n) > left_in_table(va)) || unlikely(!uvm_page_is_near(pg)) ||
-	    unlikely(dir->uod_page == NULL) || unlikely(l1->pl_frame == 0))
+	    unlikely(uvm_obj_node(dir) == NULL) || unlikely(l1->pl_frame == 0))
 		return enter_anywhere(va, pg, n);
 	enter_in(dir, l1, va, pg, n);
 	pmap_entered(l1, n);
@@ -90,7 +90,7 @@ uvm_km_pgenter(vaddr_t va, struct vm_page *pg, unsigned n)
 	struct pmap_l1 *l1 = pmap_l1(va);
 
 	if (unlikely(n != 1) || unlikely(!uvm_page_is_near(pg)) ||
-	    unlikely(dir->uod_page == NULL) || unlikely(l1->pl_frame == 0))
+	    unlikely(uvm_obj_node(dir) == NULL) || unlikely(l1->pl_frame == 0))
 		return enter_run(va, pg, n);
 	enter_in(dir, l1, va, pg, 1);
 	pmap_entered(l1, 1);
@@ -107,9 +107,9 @@ uvm_km_pgfault(struct uvm_object *obj, vaddr_t va, vm_prot_t prot)
 	pt_entry_t *pte, npte;
 	unsigned got;
 
-	if (unlikely(dir->uod_page == NULL) || unlikely(l1->pl_frame == 0))
+	if (unlikely(uvm_obj_node(dir) == NULL) || unlikely(l1->pl_frame == 0))
 		return false;
-	slot = &dir->uod_page[place_of(va)];
+	slot = &uvm_obj_node(dir)[place_of(va)];
 	pte = pmap_l1_leaf(l1, va);
 	if (unlikely(__atomic_load_n(slot, __ATOMIC_RELAXED) != NULL))
 		return false;
@@ -126,7 +126,7 @@ uvm_km_pgfault(struct uvm_object *obj, vaddr_t va, vm_prot_t prot)
 		uvm_pmr_unget(pg, 1);
 		return false;
 	}
-	dir->uod_used++;
+	count_add(&dir->uod_used, 1);
 	obj->uo_npages++;
 	uvm_obj_table_page(obj, slot, pg, off);
 	pmap_fill1(pte, npte);
@@ -147,11 +147,11 @@ remove_anything(struct uvm_object *obj, vaddr_t start, vaddr_t end)
 static __always_inline void
 remove_page(struct uvm_object *obj, struct uvm_objdir *dir, struct pmap_l1 *l1, vaddr_t va)
 {
-	struct vm_page **slot = &dir->uod_page[place_of(va)], *pg;
+	struct vm_page **slot = &uvm_obj_node(dir)[place_of(va)], *pg;
 
-	if (likely(l1->pl_used != 0))
+	if (likely(pmap_l1_used(l1) != 0))
 		pmap_remove_in(l1, va, 1);
-	if (unlikely(dir->uod_used == 0) || __atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
+	if (unlikely(uvm_obj_used(dir) == 0) || __atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
 		return;
 	mtx_enter(&obj->vmobjlock);
 	pg = *slot;
@@ -162,7 +162,7 @@ remove_page(struct uvm_object *obj, struct uvm_objdir *dir, struct pmap_l1 *l1, 
 	}
 	*slot = NULL;
 	pg->uobject = NULL;
-	dir->uod_used--;
+	count_add(&dir->uod_used, -UINT64_C(1));
 	obj->uo_npages--;
 	mtx_leave(&obj->vmobjlock);
 	uvm_pmr_putrun(pg, 1);
@@ -196,12 +196,12 @@ remove_run(struct uvm_object *obj, vaddr_t start, vaddr_t end)
 	uint64_t n = atop(end - start);
 	pt_entry_t *pte;
 
-	if (unlikely(end - start > left_in_table(start)) || unlikely(l1->pl_used == 0) ||
-	    unlikely(dir->uod_used == 0)) {
+	if (unlikely(end - start > left_in_table(start)) || unlikely(pmap_l1_used(l1) == 0) ||
+	    unlikely(uvm_obj_used(dir) == 0)) {
 		remove_anything(obj, start, end);
 		return;
 	}
-	slot = &dir->uod_page[place_of(start)];
+	slot = &uvm_obj_node(dir)[place_of(start)];
 	pte = pmap_l1_leaf(l1, start);
 	if (__atomic_load_n(slot, __ATOMIC_RELAXED) == NULL) {
 		if (!is_empty(slot, pte, n))
@@ -225,7 +225,7 @@ remove_run(struct uvm_object *obj, vaddr_t start, vaddr_t end)
 	}
 out:
 	n = (uint64_t)(pg - first);
-	dir->uod_used -= n;
+	count_add(&dir->uod_used, -n);
 	obj->uo_npages -= n;
 	mtx_leave(&obj->vmobjlock);
 	if (likely(n != 0)) {
@@ -243,7 +243,8 @@ uvm_km_pgremove(struct uvm_object *obj, vaddr_t start, vaddr_t end)
 	struct pmap_l1 *l1 = pmap_l1(start);
 
 	/* Whoever unmaps owns the range, so what is not there cannot come while this looks. */
-	if (likely((l1->pl_used | dir->uod_used) == 0) && end - start <= left_in_table(start))
+	if (likely((pmap_l1_used(l1) | uvm_obj_used(dir)) == 0) &&
+	    end - start <= left_in_table(start))
 		return;
 	if (unlikely(end - start != PAGE_SIZE))
 		remove_run(obj, start, end);

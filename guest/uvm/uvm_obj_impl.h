@@ -16,7 +16,7 @@ uvm_obj_table_page(struct uvm_object *obj, struct vm_page **slot, struct vm_page
 {
 	KASSERT(*slot == NULL && pg->uobject == NULL);
 	*slot = pg;
-	pg->pg_flags = PQ_INUSE | PG_TABLED;
+	pg_flags_set(pg, PQ_INUSE | PG_TABLED);
 	pg->uobject = obj;
 	pg->offset = off;
 }

@@ -83,7 +83,7 @@ make_node(struct uvm_object *obj, struct uvm_objdir *dir)
 		return false;
 	mtx_enter(&obj->vmobjlock);
 	if (dir->uod_page == NULL) {
-		dir->uod_page = node;
+		__atomic_store_n(&dir->uod_page, node, __ATOMIC_RELEASE);
 		node = NULL;
 	}
 	mtx_leave(&obj->vmobjlock);
@@ -97,11 +97,11 @@ uvm_obj_reserve(struct uvm_object *obj, voff_t off, uint64_t n)
 {
 	uint64_t first = off / NODE_BYTES, last = (off + ptoa(n) - 1) / NODE_BYTES;
 
-	if (likely(first == last && obj->uo_dir[first].uod_page != NULL) || n == 0)
+	if (likely(first == last && uvm_obj_node(&obj->uo_dir[first]) != NULL) || n == 0)
 		return 0;
 	KASSERT(last < obj->uo_ndir);
 	for (uint64_t i = first; i <= last; i++) {
-		if (obj->uo_dir[i].uod_page == NULL && !make_node(obj, &obj->uo_dir[i]))
+		if (uvm_obj_node(&obj->uo_dir[i]) == NULL && !make_node(obj, &obj->uo_dir[i]))
 			return ENOMEM;
 	}
 	return 0;
@@ -122,7 +122,7 @@ uvm_obj_insert_run(struct uvm_object *obj, voff_t off, struct vm_page *pg, unsig
 		if (unlikely(dir->uod_page == NULL))
 			panic("uvm_obj_insert_run: no node at 0x%lx", off);
 		slot = &dir->uod_page[uvm_obj_slot(off)];
-		dir->uod_used += atop(next - off);
+		count_add(&dir->uod_used, atop(next - off));
 		for (; next - off >= 4 * PAGE_SIZE; off += 4 * PAGE_SIZE, slot += 4, pg += 4)
 			uvm_obj_table4(obj, slot, pg, off);
 		for (; off != next; off += PAGE_SIZE)
@@ -137,9 +137,11 @@ slot_at(const struct uvm_object *obj, voff_t off)
 {
 	const struct uvm_objdir *dir = &obj->uo_dir[off / NODE_BYTES];
 
-	if (off / NODE_BYTES >= obj->uo_ndir || dir->uod_page == NULL)
+	struct vm_page **node;
+
+	if (off / NODE_BYTES >= obj->uo_ndir || (node = uvm_obj_node(dir)) == NULL)
 		return NULL;
-	return &dir->uod_page[uvm_obj_slot(off)];
+	return &node[uvm_obj_slot(off)];
 }
 
 struct vm_page *
@@ -160,9 +162,9 @@ uvm_obj_remove_page(struct vm_page *pg)
 	if (unlikely(slot == NULL || *slot != pg))
 		panic("page 0x%lx is not at 0x%lx of its object", VM_PAGE_TO_PHYS(pg), pg->offset);
 	*slot = NULL;
-	obj->uo_dir[pg->offset / NODE_BYTES].uod_used--;
+	count_add(&obj->uo_dir[pg->offset / NODE_BYTES].uod_used, -UINT64_C(1));
 	obj->uo_npages--;
-	pg->pg_flags &= ~(uint32_t)PG_TABLED;
+	pg_flags_set(pg, pg->pg_flags & ~(uint32_t)PG_TABLED);
 	pg->uobject = NULL;
 }
 
@@ -170,7 +172,7 @@ uvm_obj_remove_page(struct vm_page *pg)
 static void
 wait_busy(struct uvm_object *obj, struct vm_page *pg, const char *wmesg)
 {
-	pg->pg_flags |= PG_WANTED;
+	pg_flags_set(pg, pg->pg_flags | PG_WANTED);
 	sleep_setup(pg, wmesg);
 	mtx_leave(&obj->vmobjlock);
 	sleep_finish(INFSLP, true);
@@ -198,7 +200,7 @@ remove_in_node(struct uvm_object *obj, struct uvm_objdir *dir, voff_t off, voff_
 			continue;
 		}
 		slot += n;
-		dir->uod_used -= n;
+		count_add(&dir->uod_used, -(uint64_t)n);
 		obj->uo_npages -= n;
 		removed += n;
 		uvm_pmr_putrun(pg, n);
@@ -243,9 +245,9 @@ make_page(struct uvm_object *obj, voff_t off, struct vm_page **slot, struct vm_p
 		return EBUSY;
 	}
 	*slot = pg;
-	obj->uo_dir[off / NODE_BYTES].uod_used++;
+	count_add(&obj->uo_dir[off / NODE_BYTES].uod_used, 1);
 	obj->uo_npages++;
-	pg->pg_flags = PQ_INUSE | PG_BUSY | PG_FAKE | PG_TABLED;
+	pg_flags_set(pg, PQ_INUSE | PG_BUSY | PG_FAKE | PG_TABLED);
 	pg->uobject = obj;
 	pg->offset = off;
 	mtx_leave(&obj->vmobjlock);
@@ -270,7 +272,7 @@ uao_get(struct uvm_object *obj, voff_t off, struct vm_page **pgp)
 		pg = *slot;
 		busy = pg != NULL && (pg->pg_flags & PG_BUSY) != 0;
 		if (pg != NULL)
-			pg->pg_flags |= PG_BUSY;
+			pg_flags_set(pg, pg->pg_flags | PG_BUSY);
 		mtx_leave(&obj->vmobjlock);
 		*pgp = pg;
 		if (likely(pg != NULL))

@@ -48,6 +48,23 @@ uvm_obj_dir(const struct uvm_object *obj, voff_t off)
 	return &obj->uo_dir[off / UVM_OBJ_NODE_BYTES];
 }
 
+/* The node, which once made stays; NULL: none yet. Whoever holds the lock or has addresses there may look. */
+static inline struct vm_page **
+uvm_obj_node(const struct uvm_objdir *dir)
+{
+	return __atomic_load_n(&dir->uod_page, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Pages in the node, at some moment. Who owns addresses has put or seen put all pages there are at its
+ * offsets, so 0 tells that there are none of its own.
+ */
+static inline uint64_t
+uvm_obj_used(const struct uvm_objdir *dir)
+{
+	return __atomic_load_n(&dir->uod_used, __ATOMIC_RELAXED);
+}
+
 /* Index of the place for off in its node. */
 static inline uint64_t
 uvm_obj_slot(voff_t off)

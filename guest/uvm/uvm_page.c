@@ -178,12 +178,12 @@ uvm_pagealloc(struct uvm_object *obj, voff_t off, int flags)
 		return NULL;
 	if ((flags & UVM_PGA_ZERO) && !(pg->pg_flags & PG_ZERO))
 		pmap_zero_page(pg);
-	pg->pg_flags = PQ_INUSE | PG_BUSY | PG_FAKE | (flags & UVM_PGA_ZERO ? 0 : PG_CLEAN);
+	pg_flags_set(pg, PQ_INUSE | PG_BUSY | PG_FAKE | (flags & UVM_PGA_ZERO ? 0 : PG_CLEAN));
 	if (obj != NULL) {
 		uint32_t keep = pg->pg_flags;
 
 		uvm_obj_insert_run(obj, off, pg, 1);
-		pg->pg_flags |= keep;
+		pg_flags_set(pg, pg->pg_flags | keep);
 	}
 	return pg;
 }
@@ -212,7 +212,7 @@ uvm_pagefree(struct vm_page *pg)
 void
 uvm_pagezero(struct vm_page *pg)
 {
-	pg->pg_flags &= ~(uint32_t)PG_CLEAN;
+	pg_flags_set(pg, pg->pg_flags & ~(uint32_t)PG_CLEAN);
 	pmap_zero_page(pg);
 }
 
@@ -225,7 +225,7 @@ uvm_page_unbusy(struct vm_page *pg)
 	if (obj != NULL)
 		mtx_enter(&obj->vmobjlock);
 	was = pg->pg_flags;
-	pg->pg_flags = was & ~(uint32_t)(PG_BUSY | PG_WANTED | PG_FAKE | PG_RELEASED);
+	pg_flags_set(pg, was & ~(uint32_t)(PG_BUSY | PG_WANTED | PG_FAKE | PG_RELEASED));
 	if (obj != NULL)
 		mtx_leave(&obj->vmobjlock);
 	if (was & PG_WANTED)

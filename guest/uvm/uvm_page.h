@@ -58,6 +58,22 @@ BED_ASSERT_SIZE(struct vm_page, 64);
 #define PG_PMAPMULTI 0x00001000 /* the pmap may map it managed at several addresses */
 #define PQ_INUSE     0x00010000 /* not free */
 
+/*
+ * The flags of a page change under the lock of its object or, of a free one, under that of the page queues;
+ * who frees its neighbour looks at them at any time, but only at whether it is free.
+ */
+static __always_inline uint32_t
+pg_flags_get(const struct vm_page *pg)
+{
+	return __atomic_load_n(&pg->pg_flags, __ATOMIC_RELAXED);
+}
+
+static __always_inline void
+pg_flags_set(struct vm_page *pg, uint32_t flags)
+{
+	__atomic_store_n(&pg->pg_flags, flags, __ATOMIC_RELAXED);
+}
+
 /* A list of runs: each `fpgsz` physically contiguous pages from its first on, linked by pageq. */
 struct pglist {
 	struct vm_page *first;

@@ -96,9 +96,9 @@ find_in_spans(const struct constraint *c, uint64_t n, struct place *place)
 		struct vm_page *first = run, *end = run + run->fpgsz;
 		paddr_t start;
 
-		while (!(first[-1].pg_flags & (PQ_INUSE | PG_QUICK)))
+		while (!(pg_flags_get(&first[-1]) & (PQ_INUSE | PG_QUICK)))
 			first -= first[-1].fpgsz;
-		while (!(end->pg_flags & (PQ_INUSE | PG_QUICK)))
+		while (!(pg_flags_get(end) & (PQ_INUSE | PG_QUICK)))
 			end += end->fpgsz;
 		if ((uint64_t)(end - first) < n)
 			continue;
@@ -320,7 +320,7 @@ uvm_pglistalloc(psize_t size, paddr_t low, paddr_t high, paddr_t alignment, padd
 			mtx_enter(&uvm_pmr.fpageqlock);
 		}
 	}
-	uvmexp.free -= n;
+	count_add(&uvmexp.free, -n);
 	mtx_leave(&uvm_pmr.fpageqlock);
 
 	COUNT(page_alloc, n);
@@ -328,7 +328,7 @@ uvm_pglistalloc(psize_t size, paddr_t low, paddr_t high, paddr_t alignment, padd
 	EVENT(PAGE_ALLOC, VM_PAGE_TO_PHYS(run), run->fpgsz, 0);
 	if (flags & UVM_PLA_ZERO)
 		zero_list(list);
-	if (unlikely(uvmexp.free < uvmexp.freemin) && !(flags & UVM_PLA_NOWAKE))
+	if (unlikely(uvm_pages_free() < uvmexp.freemin) && !(flags & UVM_PLA_NOWAKE))
 		uvm_pagedaemon_wake();
 	return 0;
 }

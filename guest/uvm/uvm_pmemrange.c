@@ -32,10 +32,10 @@ static void
 run_insert(struct vm_page *pg, uint64_t n, unsigned kind)
 {
 	struct vm_page **root = &uvm_pmr.tree[kind], *next = pg + n;
-	bool join_next = (next->pg_flags & STATE_MASK) == state_of(kind);
+	bool join_next = (pg_flags_get(next) & STATE_MASK) == state_of(kind);
 
 	uvm_pmr.pages[kind] += n;
-	if ((pg[-1].pg_flags & STATE_MASK) == state_of(kind)) {
+	if ((pg_flags_get(&pg[-1]) & STATE_MASK) == state_of(kind)) {
 		struct vm_page *head = pg - pg[-1].fpgsz;
 
 		n += head->fpgsz;
@@ -80,7 +80,7 @@ void
 uvm_pmr_addrun(struct vm_page *pg, uint64_t n)
 {
 	run_insert(pg, n, UVM_PMR_MEMTYPE_ZERO);
-	uvmexp.free += n;
+	count_add(&uvmexp.free, n);
 }
 
 static __always_inline void
@@ -88,15 +88,15 @@ mark(struct vm_page *pg, uint64_t n, uint32_t flags)
 {
 	const struct vm_page *end = pg + n;
 
-	pg->pg_flags = flags;
+	pg_flags_set(pg, flags);
 	if (likely(n == 1))
 		return;
 	for (pg++; end - pg >= 8; pg += 8) {
-		pg[0].pg_flags = pg[1].pg_flags = pg[2].pg_flags = pg[3].pg_flags = flags;
-		pg[4].pg_flags = pg[5].pg_flags = pg[6].pg_flags = pg[7].pg_flags = flags;
+		for (unsigned i = 0; i < 8; i++)
+			pg_flags_set(&pg[i], flags);
 	}
 	for (; pg != end; pg++)
-		pg->pg_flags = flags;
+		pg_flags_set(pg, flags);
 }
 
 void
@@ -230,7 +230,7 @@ getrun_search(unsigned want, unsigned *got, int flags)
 		if (unlikely(want > free - reserve))
 			want = (unsigned)(free - reserve);
 		pg = take_pages(&want, flags);
-		uvmexp.free = free - want;
+		count_add(&uvmexp.free, -(uint64_t)want);
 	}
 	mtx_leave(&uvm_pmr.fpageqlock);
 	if (unlikely(pg == NULL)) {
@@ -261,7 +261,7 @@ getrun_zero(unsigned want, unsigned *got, int flags)
 	if (unlikely(run->fpgsz <= want || want > UVM_PMR_QUICK || want == 0))
 		return getrun_search(want, got, flags);
 	uvm_pmr.pages[UVM_PMR_MEMTYPE_ZERO] -= want;
-	uvmexp.free -= want;
+	count_add(&uvmexp.free, -(uint64_t)want);
 	pg = run + (run->fpgsz - want);
 	run_size(run, run->fpgsz - want);
 	if (likely(run->pmr_parent == NULL && run->pmr_left == NULL))
@@ -290,7 +290,7 @@ uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
 		return getrun_search(want, got, flags);
 	uvm_pmr.quick[want] = pg->pageq;
 	uvm_pmr.nquick -= want;
-	uvmexp.free -= want;
+	count_add(&uvmexp.free, -(uint64_t)want);
 	mark(pg, want, PQ_INUSE);
 	mtx_leave(&uvm_pmr.fpageqlock);
 	*got = want;
@@ -346,7 +346,7 @@ putrun_search(struct vm_page *pg, unsigned n)
 {
 	mark(pg, n, PG_DIRTY);
 	run_insert(pg, n, UVM_PMR_MEMTYPE_DIRTY);
-	uvmexp.free += n;
+	count_add(&uvmexp.free, n);
 	if (unlikely((uvm_pmr.waiters | (uintptr_t)uvm_pmr.allocs) != 0))
 		wake_waiters(pg, n);
 	else
@@ -373,7 +373,7 @@ uvm_pmr_putrun(struct vm_page *pg, unsigned n)
 		pg->pageq = uvm_pmr.quick[n];
 		uvm_pmr.quick[n] = pg;
 		uvm_pmr.nquick += n;
-		uvmexp.free += n;
+		count_add(&uvmexp.free, n);
 		mark(pg, n, PG_DIRTY | PG_QUICK);
 		if (unlikely((uvm_pmr.waiters | (uintptr_t)uvm_pmr.allocs) != 0))
 			wake_waiters(pg, n);
@@ -391,7 +391,7 @@ uvm_pmr_unget(struct vm_page *pg, unsigned n)
 	EVENT(PAGE_FREE, VM_PAGE_TO_PHYS(pg), n, 0);
 	mtx_enter(&uvm_pmr.fpageqlock);
 	pmr_run_return(pg, n);
-	uvmexp.free += n;
+	count_add(&uvmexp.free, n);
 	wake_waiters(pg, n);
 }
 

@@ -240,7 +240,7 @@ wait_for_stock(struct vm_map *map, vaddr_t start, vaddr_t end)
 			    e->end < end ? e->end : end);
 	}
 	vm_map_unlock(map);
-	if (uvmexp.free > uvmexp.reserve_pagedaemon)
+	if (uvm_pages_free() > uvmexp.reserve_pagedaemon)
 		return;
 	if ((map->flags & VM_MAP_INTRSAFE) || cpu_cannot_sleep() || thread_is_pagedaemon(curthread))
 		panic("uvm_unmap: no memory to split an entry of map %s", map->name);
@@ -268,7 +268,7 @@ unmap_specially(struct vm_map *map, vaddr_t start, vaddr_t end, bool wake)
 	if (start < end)
 		error = uvm_unmap_remove(map, start, end);
 	if (wake) {
-		map->wakeups++;
+		__atomic_store_n(&map->wakeups, map->wakeups + 1, __ATOMIC_RELEASE);
 		wakeup(map);
 	}
 	uvm_map_unlock_stocked(map);

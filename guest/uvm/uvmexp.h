@@ -30,4 +30,11 @@ struct uvmexp {
 
 extern struct uvmexp uvmexp;
 
+/* Free pages at some moment, for who does not hold the lock that keeps the count (uvm_pmemrange.h). */
+static inline uint64_t
+uvm_pages_free(void)
+{
+	return __atomic_load_n(&uvmexp.free, __ATOMIC_RELAXED);
+}
+
 #endif
