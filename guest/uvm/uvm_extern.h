@@ -76,9 +76,11 @@ typedef struct vm_map *vm_map_t;
 /* vm_map.flags */
 #define VM_MAP_PAGEABLE   0x01 /* entries may be faulted */
 #define VM_MAP_INTRSAFE   0x02 /* usable from interrupts; entries have no object */
-#define VM_MAP_BUSY       0x08 /* closed for writers while its pages are being wired */
-#define VM_MAP_WANTLOCK   0x10 /* somebody waits for BUSY to go, asleep on &map->flags */
 #define VM_MAP_GUARDPAGES 0x20 /* automatic allocations are followed by a guard page */
+
+/* vm_map.state */
+#define VM_MAP_BUSY     0x08 /* closed for writers while its pages are being wired */
+#define VM_MAP_WANTLOCK 0x10 /* somebody waits for BUSY to go, asleep on &map->state */
 
 /* What callers got wrong, by kind. */
 struct uvm_misuse {

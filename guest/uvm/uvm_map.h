@@ -86,7 +86,8 @@ struct vm_map {
 	struct pmap *pmap;              /* constant: the kernel's */
 	vaddr_t min_offset, max_offset; /* constant */
 	const char *name;               /* constant */
-	int flags;                      /* VM_MAP_*; all but BUSY and WANTLOCK constant */
+	int flags;                      /* constant: VM_MAP_*, all but BUSY and WANTLOCK */
+	int state;                      /* VM_MAP_BUSY, VM_MAP_WANTLOCK */
 	int ref_count;                  /* creator, and the parent's entry; atomic */
 	uint32_t timestamp;             /* counts write locks */
 	uint32_t nentries;              /* on the ring, header not counted */
@@ -141,7 +142,7 @@ static inline void
 vm_map_lock_pageable(struct vm_map *map)
 {
 	rw_enter(&map->lock, RW_WRITE);
-	if (unlikely((map->flags & VM_MAP_BUSY) != 0))
+	if (unlikely((map->state & VM_MAP_BUSY) != 0))
 		vm_map_lock_busy(map);
 	map->timestamp++;
 }

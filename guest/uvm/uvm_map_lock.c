@@ -15,9 +15,9 @@
 void
 vm_map_lock_busy(struct vm_map *map)
 {
-	while ((map->flags & VM_MAP_BUSY) != 0 && map->busy != curthread) {
-		map->flags |= VM_MAP_WANTLOCK;
-		sleep_setup(&map->flags, "vmmapbsy");
+	while ((map->state & VM_MAP_BUSY) != 0 && map->busy != curthread) {
+		map->state |= VM_MAP_WANTLOCK;
+		sleep_setup(&map->state, "vmmapbsy");
 		rw_exit(&map->lock);
 		sleep_finish(INFSLP, true);
 		rw_enter(&map->lock, RW_WRITE);
@@ -33,7 +33,7 @@ vm_map_lock_try(struct vm_map *map)
 	} else {
 		if (rw_enter(&map->lock, RW_WRITE | RW_NOSLEEP) != 0)
 			return false;
-		if ((map->flags & VM_MAP_BUSY) != 0 && map->busy != curthread) {
+		if ((map->state & VM_MAP_BUSY) != 0 && map->busy != curthread) {
 			rw_exit(&map->lock);
 			return false;
 		}
@@ -60,8 +60,8 @@ vm_map_unlock_read(struct vm_map *map)
 void
 vm_map_busy(struct vm_map *map)
 {
-	KASSERT((map->flags & (VM_MAP_INTRSAFE | VM_MAP_BUSY)) == 0);
-	map->flags |= VM_MAP_BUSY;
+	KASSERT((map->flags & VM_MAP_INTRSAFE) == 0 && (map->state & VM_MAP_BUSY) == 0);
+	map->state |= VM_MAP_BUSY;
 	map->busy = curthread;
 	rw_exit(&map->lock);
 }
@@ -72,12 +72,12 @@ vm_map_unbusy(struct vm_map *map)
 	bool wanted;
 
 	rw_enter(&map->lock, RW_WRITE);
-	wanted = (map->flags & VM_MAP_WANTLOCK) != 0;
-	map->flags &= ~(VM_MAP_BUSY | VM_MAP_WANTLOCK);
+	wanted = (map->state & VM_MAP_WANTLOCK) != 0;
+	map->state &= ~(VM_MAP_BUSY | VM_MAP_WANTLOCK);
 	map->busy = NULL;
 	rw_exit(&map->lock);
 	if (wanted)
-		wakeup(&map->flags);
+		wakeup(&map->state);
 }
 
 /* The map is locked but short of something: refill it, unlocked. As uvm_map_lock_stocked(). */

@@ -82,7 +82,7 @@ prop_check_map(struct vm_map *map, const char *when)
 	cr_assert_eq(
 	    n, map->nstock, "%s: %s: %lu in stock, counted %u", when, map->name, n, map->nstock);
 	cr_assert(map->lock.rwl_owner == 0 && map->mtx.mtx_owner == NULL &&
-		      (map->flags & (VM_MAP_BUSY | VM_MAP_WANTLOCK)) == 0,
+		      (map->state & (VM_MAP_BUSY | VM_MAP_WANTLOCK)) == 0,
 	    "%s: %s is still locked", when, map->name);
 	for (e = map->header.next; e != &map->header; e = e->next) {
 		if (!UVM_ET_ISSUBMAP(e))

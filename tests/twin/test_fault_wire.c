@@ -159,7 +159,7 @@ fails_at(unsigned bad)
 			cr_assert_eq(leaf_at(va + i * PAGE_SIZE), 0, "page %u", i);
 	}
 	cr_assert_eq(kva_read(va), 7);
-	cr_assert_eq(kernel_map->flags & VM_MAP_BUSY, 0);
+	cr_assert_eq(kernel_map->state & VM_MAP_BUSY, 0);
 	check_pmap("failed", bad);
 	uvm_km_free(kernel_map, va, 10 * PAGE_SIZE);
 	cr_assert_eq(uvmexp.wired, 0);

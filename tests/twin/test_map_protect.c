@@ -147,7 +147,7 @@ BED_TEST(map_protect, wiring_is_all_or_nothing)
 	cr_assert_eq(uvmexp.wired, wired);
 	cr_assert_eq(entry(0)->wired_count, 0);
 	cr_assert_eq(entry(4)->wired_count, 0);
-	cr_assert_eq(kernel_map->flags & (VM_MAP_BUSY | VM_MAP_WANTLOCK), 0);
+	cr_assert_eq(kernel_map->state & (VM_MAP_BUSY | VM_MAP_WANTLOCK), 0);
 	cr_assert_eq(uvm_map_pageable(kernel_map, page(0), page(9), FALSE), EINVAL);
 	cr_assert_eq(uvm_map_pageable(kernel_map, page(7), page(9), FALSE), EFAULT);
 	cr_assert_eq(

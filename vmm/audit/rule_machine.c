@@ -183,13 +183,13 @@ audit_map_locks(struct audit_input *in)
 
 	for (size_t i = 0; i < in->map.n; i++) {
 		const struct vm_map *m = in->map.at[i].m;
-		bool busy = (m->flags & VM_MAP_BUSY) != 0;
+		bool busy = (m->state & VM_MAP_BUSY) != 0;
 
 		if (!lock_is_sound(in, &in->map.at[i], inside))
 			return false;
 		if (busy != (m->busy != NULL) ||
 		    (busy && thread_at(in, (uint64_t)m->busy) == NULL) ||
-		    (!busy && (m->flags & VM_MAP_WANTLOCK) != 0))
+		    (!busy && (m->state & VM_MAP_WANTLOCK) != 0))
 			return audit_finding(in, "map %s: flags %#x, busy for %p",
 			    in->map.at[i].name, m->flags, (void *)m->busy);
 	}
