@@ -50,7 +50,7 @@ TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c g
 MACHINE_C := $(wildcard guest/uvm/*.c guest/twin/engine/*.c) $(wildcard guest/pmap*.c guest/thread*.c) \
              $(filter-out guest/calls_access.c guest/calls_bench.c guest/calls_work.c,$(wildcard guest/calls*.c)) \
              $(patsubst %,guest/%.c,console event format lock lock_check main maps panic stop worker) \
-             $(patsubst %,guest/twin/%.c,cpu fault tlb)
+             $(patsubst %,guest/twin/%.c,fault tlb)
 LIB_C     := $(wildcard vmm/*.c vmm/view/*.c vmm/trace/*.c vmm/audit/*.c vmm/ghost/*.c vmm/check/*.c vmm/kvm/*.c vmm/bed/*.c vmm/tlbsan/*.c vmm/twin/*.c)
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
 CMD_ASM   := vmm/cmd/builtin.asm
@@ -62,7 +62,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
-.PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
+.PHONY: all run check check-tsan bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
         bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-intel check-stock-self stock-shell fuzz coverage .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
@@ -78,7 +78,7 @@ run: prereq
 #: make check         install what is missing, build, pass every test (engine: this host's /dev/kvm)
 check: prereq-dev
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(MAKE) --no-print-directory check-meta check-image check-properties
+	$(Q)$(MAKE) --no-print-directory check-meta check-tsan check-image check-properties
 	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" unit twin bed
 
 #: make check-unit    host-only tests, no /dev/kvm needed (address and undefined sanitizers)
@@ -125,6 +125,10 @@ $(O)/twin_map: $(call obj,twinrel,bench/twin/twin_map.c $(TWIN_C)) guest/twin/tw
 .PHONY: bench-start
 bench-start: all $(O)/tests/bed
 	$(Q)bench/start $(O)
+
+#: make check-tsan    random programs on 2 to 8 CPUs of the twin, under the thread and the address sanitizer (SEED=n)
+check-tsan: $(O)/tests/race-tsan $(O)/tests/race
+	$(Q)tests/race/check $(O) $(SEED)
 
 #: make check-meta    the test runner tells good from bad
 check-meta: $(O)/tests/meta
@@ -254,7 +258,7 @@ $(O)/uvmbed: $(call obj,host,$(CMD_C) $(CMD_ASM)) $(O)/libuvmbed.a
 	$(Q)$(CC) $(if $(COV),$(SAN)) -o $@ $^ $(LIBS)
 
 .PHONY: tests
-tests: $(O)/tests/unit $(O)/tests/twin $(O)/tests/bed $(O)/tests/meta
+tests: $(O)/tests/unit $(O)/tests/twin $(O)/tests/bed $(O)/tests/meta $(O)/tests/race $(O)/tests/race-tsan
 $(O)/tests/unit: $(call obj,asan,$(UNIT_C)) $(O)/libuvmbed-asan.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -54,4 +54,14 @@ curcount(void)
 }
 _Static_assert(offsetof(struct cpu_info, ci_count) == 16, "what curcount() reads");
 
+/*
+ * One instruction: an interrupt on the same CPU comes before or after it, and who reads the word at the same
+ * time gets the old value or the new one. No two CPUs may add at once.
+ */
+static inline void
+count_add(uint64_t *counter, uint64_t n)
+{
+	__asm__("addq %1, %0" : "+m"(*counter) : "er"(n) : "cc");
+}
+
 #endif

@@ -9,15 +9,6 @@
 #include "shared/events.h"
 #include "shared/share.h"
 
-/*
- * One instruction, so that an interrupt on the same CPU, which counts too, comes before or after it; no
- * other CPU writes these counters.
- */
-static inline void
-count_add(uint64_t *counter, uint64_t n)
-{
-	__asm__("addq %1, %0" : "+m"(*counter) : "er"(n) : "cc");
-}
 #define COUNT(counter, n) count_add(&curcount()->counter, (uint64_t)(n))
 
 #ifdef BED_CHECKED_BUILD
