@@ -322,8 +322,10 @@ wake_sleepers(struct check *c, struct bed_err *err)
 			continue;
 		if (!bed_call_wait(c->bed, slot, s->result, err))
 			return false;
-		if (s->result->state != BED_STATE_DONE)
+		if (s->result->state != BED_STATE_DONE) {
+			check_ghost_sleeps(c->ghost, s->result);
 			continue;
+		}
 		call_hash_result(&c->hash, c->bed, s->id, s->result);
 		c->woken[c->nwoken++] = *s;
 		s->result = NULL;

@@ -126,6 +126,8 @@ void check_ghost_free(struct check_ghost *); /* NULL is fine */
 bool check_ghost_adopt(struct check_ghost *, const struct audit *, struct bed_err *);
 bool check_ghost_untouched(struct check_ghost *, const struct audit *, struct bed_err *);
 void check_ghost_owner(const struct check_ghost *, gva_t va, char *owner, size_t size);
+/* A call that was asleep still is. */
+void check_ghost_sleeps(struct check_ghost *, const struct bed_result *);
 /* A call that was asleep has this result now. */
 void check_ghost_woke(struct check_ghost *, const struct bed_result *);
 /* Judge a call, after the woken ones were told. open[0]: the verdict was `inconclusive`, for that reason. */

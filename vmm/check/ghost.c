@@ -98,6 +98,12 @@ check_ghost_owner(const struct check_ghost *g, gva_t va, char *owner, size_t siz
 }
 
 void
+check_ghost_sleeps(struct check_ghost *g, const struct bed_result *r)
+{
+	ghost_session_sleeps(g->session, r->slot, r->wmesg);
+}
+
+void
 check_ghost_woke(struct check_ghost *g, const struct bed_result *r)
 {
 	ghost_session_woke(g->session, r->slot, r->value, r->value2);

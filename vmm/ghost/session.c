@@ -13,6 +13,8 @@
 
 struct sleeper {
 	bool used, woke;
+	bool moved; /* it woke, and fell asleep on something else */
+	char on[16];
 	struct ghost_call call;
 	struct ghost_sleep sleep;
 };
@@ -115,6 +117,15 @@ ghost_session_woke(struct ghost_session *g, unsigned slot, uint64_t value, uint6
 	s->call.asleep = false;
 	s->call.value = value;
 	s->call.value2 = value2;
+}
+
+void
+ghost_session_sleeps(struct ghost_session *g, unsigned slot, const char *wmesg)
+{
+	struct sleeper *s = &g->sleeper[slot % GHOST_SLEEPERS];
+
+	s->moved = s->used && strcmp(s->on, wmesg) != 0;
+	snprintf(s->on, sizeof(s->on), "%s", wmesg);
 }
 
 static bool
@@ -225,6 +236,13 @@ judge(struct ghost_session *g, const struct ghost_call *call, struct ghost_sleep
 	for (unsigned i = 0; i < GHOST_SLEEPERS; i++) {
 		if (g->sleeper[i].used && g->sleeper[i].woke)
 			order[n++] = i;
+		if (!g->sleeper[i].moved)
+			continue;
+		g->sleeper[i].moved = false;
+		snprintf(g->step.why, sizeof(g->step.why),
+		    "a call that slept went on and sleeps on \"%s\": what it holds is not known",
+		    g->sleeper[i].on);
+		return GHOST_INCONCLUSIVE;
 	}
 	do {
 		v = apply_all(g, call, sleep, slot, order, n);
@@ -251,6 +269,7 @@ remember_sleeper(struct ghost_session *g, const struct ghost_call *call, unsigne
 		m = &g->last.map[BED_MAP_EXEC];
 	*s = (struct sleeper){ .used = true, .call = *call, .sleep = *sleep };
 	s->sleep.wakeups = m->wakeups;
+	snprintf(s->on, sizeof(s->on), "%s", call->wmesg);
 	*sleep = (struct ghost_sleep){ 0 };
 }
 

@@ -42,6 +42,8 @@ void ghost_session_adopt(struct ghost_session *);
 /* Nobody has changed anything since: false, with why. */
 bool ghost_session_untouched(struct ghost_session *, char why[GHOST_WHY]);
 
+/* A call that was asleep in the slot still is, on this. */
+void ghost_session_sleeps(struct ghost_session *, unsigned slot, const char *wmesg);
 /* A call that was asleep in the slot has returned. Judged with the next call. */
 void ghost_session_woke(struct ghost_session *, unsigned slot, uint64_t value, uint64_t value2);
 /*
