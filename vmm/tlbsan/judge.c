@@ -96,6 +96,9 @@ judge(struct tlb *t, uint32_t i, enum tlb_rule rule, const struct tlb_event *ev)
 
 	if (o->kind != OBLIG_HARD || severity(t, rule) == TLB_SILENT)
 		return;
+	/* What is only frowned upon makes no debt: the deadline that counts is still to come. */
+	if (severity(t, rule) < TLB_ERROR)
+		away = 0;
 	if ((away != 0 && judge_away(t, i, away)) || mask == 0)
 		return;
 	if (!again || severity(t, rule) > severity(t, o->due_rule)) {
