@@ -44,8 +44,12 @@ collect(int out, int err, struct command *c)
 	size_t used[2] = { 0, 0 };
 
 	for (unsigned open = 2; open > 0;) {
-		CHECK(poll(fd, 2, (int)scaled_ms(60000)) > 0, "uvmbed is silent: %s%s", c->out,
-		    c->err);
+		int ready = poll(fd, 2, (int)scaled_ms(60000));
+
+		/* The watchdog's timer of an earlier run in this process may still go off. */
+		if (ready == -1 && errno == EINTR)
+			continue;
+		CHECK(ready > 0, "uvmbed is silent: %s%s", c->out, c->err);
 		for (unsigned i = 0; i < 2; i++) {
 			size_t room = COMMAND_OUTPUT - 1 - used[i];
 			ssize_t n;
