@@ -282,6 +282,9 @@ pmap_removed(struct pmap_l1 *l1, vaddr_t va, uint64_t n, uint64_t wired)
 	pmap_inval_range(va, n);
 }
 
+/* The first n leaves from va's on, wired and of one table, were cleared; now the rest of [va, end). */
+void pmap_remove_rest(struct pmap_l1 *, vaddr_t va, uint64_t n, vaddr_t end);
+
 /* pmap_remove() of n > 0 pages of one table, up to the first that is not there; how many were. */
 static __always_inline uint64_t
 pmap_remove_in(struct pmap_l1 *l1, vaddr_t va, uint64_t n)

@@ -237,6 +237,13 @@ remove_sparse(vaddr_t va, vaddr_t end, uint64_t done, bool managed)
 	pmap_inval_done(&iv);
 }
 
+void
+pmap_remove_rest(struct pmap_l1 *l1, vaddr_t va, uint64_t n, vaddr_t end)
+{
+	pmap_count_leaves(l1, -n, -n);
+	remove_sparse(va + n * PAGE_SIZE, end, n, true);
+}
+
 static void __attribute__((__noinline__, __cold__))
 bad_range(const char *who, vaddr_t va, vaddr_t end)
 {

@@ -227,13 +227,17 @@ out:
 	n = (uint64_t)(pg - first);
 	count_add(&dir->uod_used, -n);
 	obj->uo_npages -= n;
-	mtx_leave(&obj->vmobjlock);
-	if (likely(n != 0)) {
+	/* The lock is kept until all CPUs agree: what left the object in it is not reachable after it. */
+	if (likely(start + ptoa(n) == end))
 		pmap_removed(l1, start, n, n);
+	else
+		pmap_remove_rest(l1, start, n, end);
+	mtx_leave(&obj->vmobjlock);
+	if (likely(n != 0))
 		uvm_pmr_putrun(first, (unsigned)n);
-	}
 	if (unlikely(start + ptoa(n) != end))
-		remove_anything(obj, start + ptoa(n), end);
+		uvm_obj_remove_range(
+		    obj, start + ptoa(n) - VM_MIN_KERNEL_ADDRESS, end - VM_MIN_KERNEL_ADDRESS);
 }
 
 void

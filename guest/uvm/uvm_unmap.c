@@ -60,6 +60,37 @@ kill_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 		map->size -= end - start;
 }
 
+/*
+ * The same for a range of several entries, e the first of them: their mappings go together, so that all
+ * CPUs are asked once.
+ */
+static __noinline void
+kill_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	struct vm_map_entry *first = e;
+
+	if ((map->flags & VM_MAP_INTRSAFE) != 0) {
+		uvm_km_pgremove_intrsafe(start, end);
+	} else {
+		for (; e != &map->header && e->start < end; e = e->next) {
+			if (e->wired_count != 0)
+				uvm_fault_unwire_locked(map, start > e->start ? start : e->start,
+				    end < e->end ? end : e->end);
+		}
+		pmap_remove(map->pmap, start, end);
+	}
+	for (e = first; e != &map->header && e->start < end; e = e->next) {
+		vaddr_t from = start > e->start ? start : e->start,
+			to = end < e->end ? end : e->end;
+
+		if (UVM_ET_ISOBJ(e))
+			uvm_obj_remove_range(e->object.uvm_obj, from - VM_MIN_KERNEL_ADDRESS,
+			    to - VM_MIN_KERNEL_ADDRESS);
+		if (!UVM_ET_ISHOLE(e))
+			map->size -= to - from;
+	}
+}
+
 /* The first entry that ends above va, or the header. */
 static inline struct vm_map_entry *
 first_above(struct vm_map *map, vaddr_t va)
@@ -112,7 +143,7 @@ cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 }
 
 /*
- * The general case: e is the first entry touched. What it loses at its end, then the entries that go
+ * The general case, when the pages are gone: e is the first entry touched. What it loses at its end, then the entries that go
  * altogether, then what the last one loses at its start; the hole belongs to the entry before.
  */
 static __noinline void
@@ -123,7 +154,6 @@ cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t e
 
 	if (e->start < start) {
 		prev = e;
-		kill_range(map, e, start, e->end);
 		e = e->next;
 	}
 	uvm_addr_hole_remove(ua, prev);
@@ -133,11 +163,9 @@ cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t e
 	}
 	for (; e != &map->header && e->end <= end; e = next) {
 		next = e->next;
-		kill_range(map, e, e->start, e->end);
 		bury(map, e);
 	}
 	if (e != &map->header && e->start < end) {
-		kill_range(map, e, e->start, end);
 		uvm_addr_move(ua, e, end);
 		e->offset = end - VM_MIN_KERNEL_ADDRESS;
 	}
@@ -209,8 +237,8 @@ uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
 	if (likely(e->start <= start && e->end >= end)) {
 		if (unlikely(UVM_ET_ISSUBMAP(e)))
 			return EINVAL;
-		EVENT(VA_FREE, map, start, end);
 		kill_range(map, e, start, end);
+		EVENT(VA_FREE, map, start, end);
 		cut_inside(map, e, start, end);
 		return 0;
 	}
@@ -218,6 +246,7 @@ uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
 		return ENOENT;
 	if (has_submap(map, e, end))
 		return EINVAL;
+	kill_entries(map, e, start, end);
 	EVENT(VA_FREE, map, start, end);
 	cut_entries(map, e, start, end);
 	return 0;
@@ -305,8 +334,8 @@ uvm_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
 		unmap_specially(map, start, end, false);
 		return;
 	}
-	EVENT(VA_FREE, map, start, end);
 	uvm_km_pgremove(e->object.uvm_obj, start, end);
+	EVENT(VA_FREE, map, start, end);
 	map->size -= end - start;
 	if (e->start == start)
 		cut_front(map, e, end);

@@ -250,7 +250,7 @@ BED_TEST(fault_wire, sleeps_with_the_map_busy)
 	cr_assert_null(page_at(j.va + 3 * PAGE_SIZE));
 	cr_assert(twin_call(touch, (void *)j.va, NULL));
 	cr_assert_not(twin_call(write_lock, &locked, &writer));
-	cr_assert_eq(writer->td_wchan, (void *)&kernel_map->flags);
+	cr_assert_eq(writer->td_wchan, (void *)&kernel_map->state);
 	while (list != NULL) {
 		pg = list;
 		list = pg->pageq;
