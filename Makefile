@@ -56,7 +56,7 @@ CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
 CMD_ASM   := vmm/cmd/builtin.asm
 UNIT_C    := tests/bedtest.c $(wildcard tests/unit/*.c)
 BED_C     := tests/bedtest.c $(wildcard tests/bed/*.c)
-TTWIN_C   := tests/bedtest.c $(wildcard tests/twin/*.c)
+TTWIN_C   := tests/bedtest.c tests/race/program.c $(wildcard tests/twin/*.c)
 RACE_C    := $(wildcard tests/race/*.c)
 META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 
