@@ -221,8 +221,8 @@ BED_TEST(hv, the_dirty_log_names_the_page)
 BED_TEST(hv, a_store_to_a_read_only_slot_is_an_exit)
 {
 	const struct tiny_slot slots[] = {
-		{ 0, 0x1f000, 0 },
-		{ 0x1f000, PAGE, 0x1f000 },
+		{ 0, 0x1f000, 0, 0 },
+		{ 0x1f000, PAGE, 0x1f000, 0 },
 	};
 	struct hv_start start;
 	struct bed_err err;

@@ -386,7 +386,7 @@ bed_counters_all(const struct bed *bed)
 struct bed_stats
 bed_stats(struct bed *bed)
 {
-	struct bed_stats s = { 0 };
+	struct bed_stats s = { .exits = -bed->steps - bed->stores };
 
 	s.has_insns = s.has_invlpg = engine_counts_insns(bed);
 	for (unsigned i = 0; i < bed->cfg.ncpu; i++) {

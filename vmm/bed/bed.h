@@ -113,7 +113,8 @@ struct bed_counters bed_counters_all(const struct bed *); /* the sum over all vC
 
 /* What the VMM and KVM counted, since creation. */
 struct bed_stats {
-	uint64_t exits;  /* returns from KVM_RUN, all vCPUs together */
+	/* Returns from KVM_RUN, all vCPUs together; those for watching (watch.h) not counted. */
+	uint64_t exits;
 	uint64_t yields; /* more of them, with which a busy wait gave the host's CPU away */
 	bool has_insns;  /* the engine counts instructions exactly */
 	uint64_t insns;  /* guest ring-0 instructions */

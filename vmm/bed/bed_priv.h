@@ -11,6 +11,7 @@
 #include "vmm/bed/image.h"
 #include "vmm/bed/memory.h"
 #include "vmm/bed/snapshot.h"
+#include "vmm/bed/watch.h"
 #include "vmm/kvm/hv.h"
 #include "vmm/twin/twin.h"
 
@@ -85,6 +86,12 @@ struct bed {
 	bed_sync_fn *on_sync;
 	void *on_sync_arg;
 
+	bed_step_fn *on_step; /* watch.c */
+	void *on_step_arg;
+	bed_store_fn *on_store;
+	void *on_store_arg;
+	uint64_t stores; /* exits to it */
+
 	struct bed_boot boot;
 	bool booting;
 	bool stepping;
@@ -136,11 +143,18 @@ void cpus_stop(struct bed *);
 /* All are out, with state loaded or stopped at rest: all but bed->at go back to where they sleep. */
 bool cpus_rest(struct bed *, struct bed_err *);
 void cpus_end(struct bed *);
+/* At rest: make those that sleep leave for a moment, so that their registers can be read. Returns who. */
+uint32_t cpus_pause(struct bed *);
+void cpus_unpause(struct bed *, uint32_t who);
 /* fn(arg) on the thread of a vCPU that is out. */
 void cpus_do(struct bed_cpu *, void (*fn)(void *), void *arg);
 
 /* rings.c: false if an index or a record makes no sense; the text says which. */
 bool rings_drain(struct bed_cpu *, const char **wrong);
+
+/* watch.c: the guest stands before an instruction; true: the exit was a store that somebody watches. */
+void watch_step(struct bed *);
+bool watch_store(struct bed *, const struct hv_exit *);
 
 /* report.c: mark the bed dead, write its report, and fail with it. */
 enum death {

@@ -72,7 +72,7 @@ round_once(const struct bed_config *cfg, struct sample *s, unsigned i, struct bo
 	boot = bed->boot;
 	n = memory_slots(&bed->mem, slot);
 	for (unsigned k = 0; k < n; k++)
-		bare[k] = (struct tiny_slot){ slot[k].gpa, slot[k].len, slot[k].offset };
+		bare[k] = (struct tiny_slot){ slot[k].gpa, slot[k].len, slot[k].offset, 0 };
 	begin = bed_now_ns();
 	bed_destroy(bed);
 	s->destroy[i] = (double)(bed_now_ns() - begin);

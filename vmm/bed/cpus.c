@@ -243,6 +243,28 @@ cpus_stop(struct bed *bed)
 	}
 }
 
+uint32_t
+cpus_pause(struct bed *bed)
+{
+	uint32_t who = 0;
+
+	for (unsigned i = 0; bed->team.made && i < bed->cfg.ncpu; i++)
+		if (bed->cpus[i].state == CPU_IN)
+			who |= UINT32_C(1) << i;
+	cpus_stop(bed);
+	return who;
+}
+
+void
+cpus_unpause(struct bed *bed, uint32_t who)
+{
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++)
+		if ((who >> i & 1) != 0) {
+			hv_cpu_unkick(bed->cpus[i].hv);
+			release(&bed->cpus[i]);
+		}
+}
+
 void
 cpus_end(struct bed *bed)
 {

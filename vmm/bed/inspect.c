@@ -3,6 +3,7 @@
  * Guest symbols, guest virtual memory, guest maps: see inspect.h.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "guest/uvm/uvm_map.h"
 #include "vmm/bed/bed_priv.h"
@@ -16,6 +17,12 @@ bed_symbol(const struct bed *bed, const char *name, gva_t *addr)
 	/* The twin has data of its own; where the image's parts begin and end is the image's. */
 	return (bed->twin != NULL && twin_symbol(bed->twin, name, &addr->v)) ||
 	       image_symbol(&bed->image, name, &addr->v);
+}
+
+struct symbols *
+bed_symbols(const struct bed *bed)
+{
+	return bed->twin != NULL ? symbols_open_self() : symbols_open(&bed->image);
 }
 
 bool
@@ -48,6 +55,55 @@ bed_read(const struct bed *bed, gva_t va, void *buf, size_t len)
 		len -= part;
 	}
 	return true;
+}
+
+bool
+bed_read_word(void *arg, uint64_t va, uint64_t *word)
+{
+	const struct bed *bed = arg;
+
+	return (bed->twin != NULL && twin_read(bed->twin, va, word)) ||
+	       bed_read(bed, GVA(va), word, sizeof(*word));
+}
+
+const void *
+bed_image(const struct bed *bed, size_t *bytes)
+{
+	*bytes = bed->image.bytes;
+	return bed->image.map;
+}
+
+bool
+bed_ram_data(const struct bed *bed, uint64_t offset, uint64_t *start, uint64_t *end)
+{
+	off_t data = lseek(bed->mem.fd, (off_t)offset, SEEK_DATA), hole;
+
+	if (data == -1)
+		return false;
+	hole = lseek(bed->mem.fd, data, SEEK_HOLE);
+	*start = (uint64_t)data;
+	*end = hole == -1 ? bed->mem.bytes : (uint64_t)hole;
+	return *start < *end;
+}
+
+void
+bed_cpus_look(struct bed *bed, struct bed_cpu_look out[BED_CPU_MAX])
+{
+	uint32_t paused = bed->cfg.ncpu > 1 ? cpus_pause(bed) : 0;
+
+	for (unsigned i = 0; i < bed->cfg.ncpu; i++) {
+		struct bed_cpu *cpu = &bed->cpus[i];
+		struct bed_cpu_look *look = &out[i];
+
+		*look = (struct bed_cpu_look){ .asleep = cpu->halted };
+		hv_cpu_regs(cpu->hv, &look->regs);
+		/* The twin's CPU has no registers while it is not run. */
+		if (look->regs.cr3 == 0 && bed->twin == NULL) {
+			look->regs = cpu->before;
+			look->reset = true;
+		}
+	}
+	cpus_unpause(bed, paused);
 }
 
 bool

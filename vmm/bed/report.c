@@ -7,6 +7,7 @@
 #include "shared/events.h"
 #include "shared/layout.h"
 #include "vmm/bed/call.h"
+#include "vmm/bed/inspect.h"
 #include "vmm/kvm/engine.h"
 #include "vmm/view/print.h"
 
@@ -23,28 +24,6 @@ static const struct {
 	BED_EVENT_TYPES(X)
 #undef X
 };
-
-/* 8 bytes at a virtual address, by our own walk of the guest's tables; may cross a page. */
-static bool
-read_va(void *arg, uint64_t va, uint64_t *word)
-{
-	const struct bed *bed = arg;
-	struct view view = bed_view(bed);
-	uint8_t byte[8];
-
-	if (bed->twin != NULL && twin_read(bed->twin, va, word))
-		return true;
-	for (unsigned i = 0; i < sizeof(byte); i++) {
-		struct walk w = view_walk(&view, GVA(va + i));
-		const uint8_t *p = walk_mapped(&w) ? view_ptr(&view, w.pa, 1) : NULL;
-
-		if (p == NULL)
-			return false;
-		byte[i] = *p;
-	}
-	memcpy(word, byte, sizeof(*word));
-	return true;
-}
 
 static void
 frame_of_regs(struct bed_frame *f, const struct hv_regs *r)
@@ -176,7 +155,7 @@ section_cpus(struct autopsy *a)
 		fputc('\n', a->out);
 		frame_of_regs(&frame, &r);
 		if (!cpu->halted)
-			symbols_backtrace(a->symbols, a->out, &frame, read_va, a->bed);
+			symbols_backtrace(a->symbols, a->out, &frame, bed_read_word, a->bed);
 	}
 }
 
@@ -187,7 +166,7 @@ section_code(struct autopsy *a)
 
 	fputs("  code      ", a->out);
 	for (unsigned i = 0; i < 16; i += 8) {
-		if (!read_va(a->bed, a->frame.rip + i, &word)) {
+		if (!bed_read_word(a->bed, a->frame.rip + i, &word)) {
 			fputs(i == 0 ? "rip is not mapped" : "(the rest is not mapped)", a->out);
 			break;
 		}
@@ -207,13 +186,13 @@ section_backtrace(struct autopsy *a)
 	uint64_t back;
 
 	fputs("  backtrace\n", a->out);
-	if (!walk_mapped(&w) && read_va(a->bed, frame.rsp, &back) && back >= BED_IMAGE_BASE) {
+	if (!walk_mapped(&w) && bed_read_word(a->bed, frame.rsp, &back) && back >= BED_IMAGE_BASE) {
 		fprintf(a->out, "    a call or jump to %#" PRIx64 ", where no code is, from:\n",
 		    frame.rip);
 		frame.rip = back - 1;
 		frame.rsp += sizeof(back);
 	}
-	symbols_backtrace(a->symbols, a->out, &frame, read_va, a->bed);
+	symbols_backtrace(a->symbols, a->out, &frame, bed_read_word, a->bed);
 }
 
 static void
@@ -252,7 +231,7 @@ section_events(struct autopsy *a)
 	for (uint64_t i = 0; i < n; i++) {
 		const struct bed_event *e = &bed->recent[i];
 
-		fprintf(a->out, "    %" PRIu64, e->ticket);
+		fprintf(a->out, "    %" PRIu64, e->ticket + 1);
 		if (bed->cfg.ncpu > 1)
 			fprintf(a->out, " CPU %-2u", e->cpu);
 		fprintf(a->out, " %-10s", events[e->type].name);
@@ -260,7 +239,7 @@ section_events(struct autopsy *a)
 			if (events[e->type].arg[k][0] != '\0')
 				fprintf(a->out, " %s %#" PRIx64, events[e->type].arg[k], e->a[k]);
 		fputs("  at ", a->out);
-		symbols_print(a->symbols, a->out, bed_event_pc(bed, e->pc));
+		symbols_print_return(a->symbols, a->out, bed_event_pc(bed, e->pc));
 		fputc('\n', a->out);
 	}
 }
@@ -298,7 +277,7 @@ bed_die(struct bed *bed, enum death how, const struct hv_exit *e, const char *de
 		return bed_fail(
 		    err, BED_E_GUEST, "the guest died, and there is no memory to say how");
 	cpus_stop(bed);
-	a.symbols = bed->twin != NULL ? symbols_open_self() : symbols_open(&bed->image);
+	a.symbols = bed_symbols(bed);
 	examine(&a);
 	report_cause(&a);
 	section_call(&a);

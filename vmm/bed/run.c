@@ -150,10 +150,11 @@ run(struct bed *bed, enum bed_exit want, uint64_t deadline, struct bed_err *err)
 			return false;
 		if (e.kind == HV_EXIT_STEP) {
 			bed->steps++;
+			watch_step(bed);
 			heard = HEARD_RESUME;
 			continue;
 		}
-		heard = bed_hear(bed->at, &e, want, err);
+		heard = watch_store(bed, &e) ? HEARD_RESUME : bed_hear(bed->at, &e, want, err);
 	} while (heard == HEARD_RESUME);
 	return heard == HEARD_WANTED;
 }
@@ -169,6 +170,7 @@ bed_run(struct bed *bed, enum bed_exit want, struct bed_err *err)
 	if (limit != 0)
 		limit += bed_now_ns();
 	bed->running = true;
+	watch_step(bed);
 	ok = bed->cfg.ncpu == 1 ? run(bed, want, limit, err) : cpus_run(bed, want, limit, err);
 	for (unsigned i = 0; i < bed->cfg.ncpu; i++)
 		bed->cpus[i].nposted = 0;

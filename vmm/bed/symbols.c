@@ -121,40 +121,107 @@ symbols_close(struct symbols *s)
 	free(s);
 }
 
-static void
-print_line(Dwfl_Module *mod, FILE *out, uint64_t pc)
+static Dwfl_Module *
+module_at(struct symbols *s, uint64_t pc)
 {
-	Dwfl_Line *line = dwfl_module_getsrc(mod, pc);
-	const char *file;
-	int number;
-
-	file = line == NULL ? NULL : dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
-	if (file != NULL)
-		fprintf(out, "  %s:%d", strncmp(file, "./", 2) == 0 ? file + 2 : file, number);
+	return s == NULL ? NULL : dwfl_addrmodule(s->dwfl, pc);
 }
 
-static void
-print_at(struct symbols *s, FILE *out, uint64_t pc, uint64_t shown)
+bool
+symbols_name(struct symbols *s, uint64_t pc, const char **name, uint64_t *offset)
 {
-	Dwfl_Module *mod = s == NULL ? NULL : dwfl_addrmodule(s->dwfl, pc);
-	const char *name;
+	Dwfl_Module *mod = module_at(s, pc);
 	GElf_Off off;
 	GElf_Sym sym;
 
-	name = mod == NULL ? NULL : dwfl_module_addrinfo(mod, pc, &off, &sym, NULL, NULL, NULL);
-	if (name == NULL) {
+	*name = mod == NULL ? NULL : dwfl_module_addrinfo(mod, pc, &off, &sym, NULL, NULL, NULL);
+	*offset = *name == NULL ? 0 : (uint64_t)off;
+	return *name != NULL;
+}
+
+bool
+symbols_line(struct symbols *s, uint64_t pc, const char **file, int *number)
+{
+	Dwfl_Module *mod = module_at(s, pc);
+	Dwfl_Line *line = mod == NULL ? NULL : dwfl_module_getsrc(mod, pc);
+
+	*number = 0;
+	*file = line == NULL ? NULL : dwfl_lineinfo(line, NULL, number, NULL, NULL, NULL);
+	if (*file != NULL && strncmp(*file, "./", 2) == 0)
+		*file += 2;
+	return *file != NULL;
+}
+
+/* Where the outermost function inlined at pc was called. */
+static bool
+call_site(Dwarf_Die *cu, Dwarf_Addr addr, const char **file, int *number)
+{
+	Dwarf_Die *scopes = NULL, *nest = NULL, *outer = NULL;
+	int n = dwarf_getscopes(cu, addr, &scopes);
+	int m = n > 0 ? dwarf_getscopes_die(&scopes[0], &nest) : 0;
+	Dwarf_Word line = 0, index = 0;
+	Dwarf_Attribute attr;
+	Dwarf_Files *files;
+	size_t nfiles;
+	bool ok;
+
+	for (int i = 0; i < m && dwarf_tag(&nest[i]) != DW_TAG_subprogram; i++)
+		if (dwarf_tag(&nest[i]) == DW_TAG_inlined_subroutine)
+			outer = &nest[i];
+	ok = outer != NULL &&
+	     dwarf_formudata(dwarf_attr(outer, DW_AT_call_line, &attr), &line) == 0 &&
+	     dwarf_formudata(dwarf_attr(outer, DW_AT_call_file, &attr), &index) == 0 &&
+	     dwarf_getsrcfiles(cu, &files, &nfiles) == 0 && index < nfiles;
+	*number = (int)line;
+	*file = ok ? dwarf_filesrc(files, index, NULL, NULL) : NULL;
+	free(nest);
+	free(scopes);
+	return *file != NULL;
+}
+
+bool
+symbols_own_line(struct symbols *s, uint64_t pc, const char **file, int *number)
+{
+	Dwfl_Module *mod = module_at(s, pc);
+	Dwarf_Addr bias;
+	Dwarf_Die *cu = mod == NULL ? NULL : dwfl_module_addrdie(mod, pc, &bias);
+
+	if (cu == NULL || !call_site(cu, pc - bias, file, number))
+		return symbols_line(s, pc, file, number);
+	if (strncmp(*file, "./", 2) == 0)
+		*file += 2;
+	return true;
+}
+
+typedef bool line_fn(struct symbols *, uint64_t pc, const char **file, int *number);
+
+static void
+print_at(struct symbols *s, FILE *out, uint64_t pc, uint64_t shown, line_fn *line)
+{
+	const char *name, *file;
+	uint64_t offset;
+	int number;
+
+	if (!symbols_name(s, pc, &name, &offset)) {
 		fprintf(out, "%#" PRIx64 "%s", shown,
 		    s == NULL ? " (no symbols)" : " (not in the image's code)");
 		return;
 	}
-	fprintf(out, "%s+%#" PRIx64, name, (uint64_t)off + (shown - pc));
-	print_line(mod, out, pc);
+	fprintf(out, "%s+%#" PRIx64, name, offset + (shown - pc));
+	if (line(s, pc, &file, &number))
+		fprintf(out, "  %s:%d", file, number);
 }
 
 void
 symbols_print(struct symbols *s, FILE *out, uint64_t pc)
 {
-	print_at(s, out, pc, pc);
+	print_at(s, out, pc, pc, symbols_line);
+}
+
+void
+symbols_print_return(struct symbols *s, FILE *out, uint64_t pc)
+{
+	print_at(s, out, pc - 1, pc, symbols_own_line);
 }
 
 /* Functions inlined at pc, innermost first. */
@@ -237,7 +304,7 @@ print_frame(struct symbols *s, FILE *out, unsigned i, unsigned same)
 
 	print_inlined(s, out, pc);
 	fprintf(out, "    #%-3u  ", i);
-	print_at(s, out, pc, shown);
+	print_at(s, out, pc, shown, symbols_line);
 	if (same > 1)
 		fprintf(out, "  (%u times)", same);
 	fputc('\n', out);

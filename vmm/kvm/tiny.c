@@ -51,8 +51,8 @@ build(struct tiny *t, const struct tiny_slot *slot, unsigned nslot, struct bed_e
 	if (t->vm == NULL)
 		return false;
 	for (unsigned i = 0; i < nslot; i++)
-		if (!hv_vm_slot(
-			t->vm, i, GPA(slot[i].gpa), slot[i].len, t->mem + slot[i].offset, 0, err))
+		if (!hv_vm_slot(t->vm, i, GPA(slot[i].gpa), slot[i].len, t->mem + slot[i].offset,
+			slot[i].flags, err))
 			return false;
 	t->cpu = hv_cpu_create(t->vm, 0, err);
 	return t->cpu != NULL;
@@ -62,7 +62,7 @@ bool
 tiny_create(struct tiny *t, uint64_t bytes, bool shared, const struct tiny_slot *slot,
     unsigned nslot, struct bed_err *err)
 {
-	const struct tiny_slot all = { 0, bytes, 0 };
+	const struct tiny_slot all = { 0, bytes, 0, 0 };
 
 	*t = (struct tiny){ .bytes = bytes, .fd = -1 };
 	if (reserve(t, shared, err) &&
@@ -97,7 +97,7 @@ tiny_resume(struct tiny *t, struct bed_err *err)
 }
 
 bool
-tiny_run(struct tiny *t, const void *code, unsigned len, uint64_t arg, struct bed_err *err)
+tiny_start(struct tiny *t, const void *code, unsigned len, uint64_t arg, struct bed_err *err)
 {
 	const struct hv_features *feat = hv_features(err);
 	struct hv_start start;
@@ -112,5 +112,11 @@ tiny_run(struct tiny *t, const void *code, unsigned len, uint64_t arg, struct be
 		.cr4 = feat->cr4,
 		.efer = feat->efer };
 	hv_cpu_start64(t->cpu, &start);
-	return tiny_resume(t, err);
+	return true;
+}
+
+bool
+tiny_run(struct tiny *t, const void *code, unsigned len, uint64_t arg, struct bed_err *err)
+{
+	return tiny_start(t, code, len, arg, err) && tiny_resume(t, err);
 }

@@ -11,6 +11,7 @@
 
 struct tiny_slot {
 	uint64_t gpa, len, offset; /* offset in the machine's memory */
+	unsigned flags;            /* HV_SLOT_* */
 };
 
 struct tiny {
@@ -29,6 +30,8 @@ bool tiny_create(struct tiny *, uint64_t bytes, bool shared, const struct tiny_s
     unsigned nslot, struct bed_err *);
 void tiny_destroy(struct tiny *);
 
+/* Put code in place, to begin with RDI = arg; the caller runs it. */
+bool tiny_start(struct tiny *, const void *code, unsigned len, uint64_t arg, struct bed_err *);
 /* Run code with RDI = arg until it leaves; any other exit than OUT is an error. */
 bool tiny_run(struct tiny *, const void *code, unsigned len, uint64_t arg, struct bed_err *);
 /* From where it left. */

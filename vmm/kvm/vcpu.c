@@ -139,6 +139,11 @@ hv_cpu_settle(struct hv_cpu *cpu, struct bed_err *err)
 		    cpu->run->exit_reason != KVM_EXIT_IO)
 			break;
 	}
+	/* Under single steps the finished instruction is one, and reported. */
+	if (r == 0 && cpu->stepping && cpu->run->exit_reason == KVM_EXIT_DEBUG) {
+		cpu->io_pending = false;
+		return true;
+	}
 	if (r == 0 || (errno != EINTR && errno != EAGAIN))
 		return bed_fail(err, BED_E_INTERNAL, "an I/O exit could not be finished: %s",
 		    r == 0 ? "the guest ran" : strerror(errno));
