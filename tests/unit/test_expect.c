@@ -221,16 +221,20 @@ BED_TEST(expect, message)
 	    "mapping mismatch, expected: ffff800000201000 +3 rw-- 4k global wired contig=800000\n"
 	    "  ffff800000202000 page 2 of 3: not writable, wants rw\n"
 	    "  va             ffff800000202000\n"
-	    "  level      entry gpa         expected                       actual                                "
-	    "note\n"
-	    "  PML4[256]  0x100800          P W                            P W U pa=0x101000\n"
-	    "  PDPT[0]    0x101000          P W PS=0                       P W U pa=0x102000\n"
-	    "  PD[1]      0x102008          P W PS=0                       P W U pa=0x103000\n"
-	    "  PT[2]      0x103010          P W U=0 NX G wired pa=0x801000 P R NX G wired pa=0x801000            "
-	    "<- W lost here\n"
-	    "  effective                    rw--                           r--- (W taken at PT[2], X taken at "
-	    "PT[2], U taken at PT[2])\n"
-	    "  end                                                         leaf 4k pa=0x801000\n",
+	    "  level      entry gpa         expected                        actual     "
+	    "                 note\n"
+	    "  PML4[256]  0x100800          P W                             P W U "
+	    "pa=0x101000\n"
+	    "  PDPT[0]    0x101000          P W PS=0                        P W U "
+	    "pa=0x102000\n"
+	    "  PD[1]      0x102008          P W PS=0                        P W U "
+	    "pa=0x103000\n"
+	    "  PT[2]      0x103010          P W U=0 NX G wired pa=0x801000  P R NX G "
+	    "wired pa=0x801000  <- W lost here\n"
+	    "  effective                    rw--                            r--- (W "
+	    "taken at PT[2], X taken at PT[2], U taken at PT[2])\n"
+	    "  end                                                          leaf 4k "
+	    "pa=0x801000\n",
 	    "%s", report);
 	golden_free(&g);
 }

@@ -159,6 +159,27 @@ audit_broken(const struct audit *a, unsigned *at)
 	return NULL;
 }
 
+bool
+audit_fail(const struct audit *a, unsigned i, struct bed_err *err)
+{
+	const struct audit_verdict *v = &a->verdict[i];
+	const struct audit_rule *r = &rows[i].rule;
+
+	bed_fail(err, BED_E_FINDING, "invariant broken: %u %s: %s\n  %s", r->number, r->id,
+	    r->statement, v->text);
+	if (v->has_va)
+		bed_fail_at(err, v->va);
+	if (v->has_pa)
+		bed_fail_frame(err, v->pa);
+	return bed_fail_by(err, "invariant");
+}
+
+const struct audit_symbols *
+audit_symbols(const struct audit *a)
+{
+	return &a->sym;
+}
+
 uint64_t
 audit_read_ns(const struct audit *a)
 {

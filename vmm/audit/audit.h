@@ -35,6 +35,8 @@ struct audit_verdict {
 	bool checked, broken;
 	uint64_t ns;
 	char text[400]; /* if broken: what, and at which address */
+	bool has_va, has_pa;
+	uint64_t va, pa; /* the page, the frame it is about */
 };
 
 /* What is audited. From a bed by audit_source(); a test may change it before the audit. */
@@ -69,6 +71,8 @@ bool audit_look(
 const struct audit_verdict *audit_verdict(const struct audit *, unsigned i);
 /* The first rule that is broken, or NULL; *i is its place in the table. */
 const struct audit_verdict *audit_broken(const struct audit *, unsigned *i);
+/* The broken rule i as an error, with the page or frame it is about; false. */
+bool audit_fail(const struct audit *, unsigned i, struct bed_err *);
 uint64_t audit_read_ns(const struct audit *); /* time for reading, before any rule */
 
 #endif

@@ -27,6 +27,8 @@ struct audit_symbols {
 #undef SYMBOL
 };
 
+const struct audit_symbols *audit_symbols(const struct audit *);
+
 /* An array that grows. AUDIT_PUSH: the new element, or NULL and in->oom. */
 #define AUDIT_LIST(type)        \
 	struct {                \
@@ -213,6 +215,13 @@ audit_is_torn(const struct audit_torn *t)
 /* The rule does not hold: says why, returns false. */
 bool audit_finding(struct audit_input *, const char *fmt, ...)
     __attribute__((__format__(__printf__, 2, 3)));
+
+/* ... and this page, this frame, is what it is about. */
+#define audit_finding_at(in, page, ...)                                        \
+	((in)->verdict->has_va = true, (in)->verdict->va = va_canonical(page), \
+	    audit_finding(in, __VA_ARGS__))
+#define audit_finding_frame(in, frame, ...) \
+	((in)->verdict->has_pa = true, (in)->verdict->pa = (frame), audit_finding(in, __VA_ARGS__))
 
 /* False if this frame has been marked since the last ++gen, or cannot be. */
 bool audit_mark(struct audit_input *, uint64_t frame);

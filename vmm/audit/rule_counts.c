@@ -17,7 +17,7 @@ audit_l1_counts(struct audit_input *in)
 			continue;
 		if (in->l1[slot].pl_frame != t->gpa.v >> BED_PAGE_SHIFT ||
 		    in->l1[slot].pl_used != t->present)
-			return audit_finding(in,
+			return audit_finding_at(in, t->va.v,
 			    "the table for %#lx is at %#lx with %u leaves; pm_l1 says %#lx with %u",
 			    t->va.v, t->gpa.v, t->present,
 			    (uint64_t)in->l1[slot].pl_frame << BED_PAGE_SHIFT,
@@ -65,8 +65,9 @@ audit_growth(struct audit_input *in)
 	}
 	for (size_t i = 0; i < in->span.n && in->spans_good; i++) {
 		if (in->span.at[i].end > in->maxkaddr)
-			return audit_finding(in, "entry %#lx..%#lx is above uvm_maxkaddr %#lx",
-			    in->span.at[i].start, in->span.at[i].end, in->maxkaddr);
+			return audit_finding_at(in, in->span.at[i].start,
+			    "entry %#lx..%#lx is above uvm_maxkaddr %#lx", in->span.at[i].start,
+			    in->span.at[i].end, in->maxkaddr);
 	}
 	return true;
 }

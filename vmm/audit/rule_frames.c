@@ -25,14 +25,15 @@ audit_managed_frames(struct audit_input *in)
 		uint64_t end = p->pa + (p->npages << BED_PAGE_SHIFT);
 
 		if (!in_segments(in->src->boot, p->pa, end))
-			return audit_finding(in,
+			return audit_finding_at(in, p->va,
 			    "%#lx +%lu maps %#lx, which is no memory the allocator was given",
 			    p->va, p->npages, p->pa);
 		for (uint64_t pa = p->pa; pa < end && !audit_is_torn(&in->segs);
 		     pa += BED_PAGE_SIZE) {
 			if (audit_page(in, pa >> BED_PAGE_SHIFT) == NULL)
-				return audit_finding(in, "%#lx maps %#lx, which has no vm_page",
-				    p->va + (pa - p->pa), pa);
+				return audit_finding_at(in, p->va + (pa - p->pa),
+				    "%#lx maps %#lx, which has no vm_page", p->va + (pa - p->pa),
+				    pa);
 		}
 	}
 	return true;
@@ -53,7 +54,7 @@ audit_one_mapping(struct audit_input *in)
 				continue;
 			pg = audit_page(in, frame);
 			if (pg == NULL || (pg->pg_flags & PG_PMAPMULTI) == 0)
-				return audit_finding(in,
+				return audit_finding_at(in, p->va + k * BED_PAGE_SIZE,
 				    "%#lx maps frame %#lx, which is mapped twice in kernel_map",
 				    p->va + k * BED_PAGE_SIZE, frame << BED_PAGE_SHIFT);
 		}
@@ -72,8 +73,9 @@ audit_free_unmapped(struct audit_input *in)
 			const struct vm_page *pg = audit_page(in, frame);
 
 			if (pg != NULL && audit_page_free(pg))
-				return audit_finding(in, "%#lx maps the free page %#lx",
-				    p->va + k * BED_PAGE_SIZE, frame << BED_PAGE_SHIFT);
+				return audit_finding_at(in, p->va + k * BED_PAGE_SIZE,
+				    "%#lx maps the free page %#lx", p->va + k * BED_PAGE_SIZE,
+				    frame << BED_PAGE_SHIFT);
 		}
 	}
 	return true;
@@ -100,13 +102,16 @@ tree_run_agrees(struct audit_input *in, const struct audit_run *r)
 	max = left > max ? left : max;
 	max = right > max ? right : max;
 	if (last == NULL || last->fpgsz != r->n)
-		return audit_finding(in, "the run of %lu pages at %#lx: its last page says %u",
-		    r->n, r->frame << BED_PAGE_SHIFT, last == NULL ? 0 : last->fpgsz);
+		return audit_finding_frame(in, r->frame << BED_PAGE_SHIFT,
+		    "the run of %lu pages at %#lx: its last page says %u", r->n,
+		    r->frame << BED_PAGE_SHIFT, last == NULL ? 0 : last->fpgsz);
 	if (pg->pmr_max != max)
-		return audit_finding(in, "the run at %#lx: largest below it is %u, it says %u",
+		return audit_finding_frame(in, r->frame << BED_PAGE_SHIFT,
+		    "the run at %#lx: largest below it is %u, it says %u",
 		    r->frame << BED_PAGE_SHIFT, max, pg->pmr_max);
 	if (parent != NULL && parent->pmr_prio < pg->pmr_prio)
-		return audit_finding(in, "the run at %#lx has a higher priority than its parent",
+		return audit_finding_frame(in, r->frame << BED_PAGE_SHIFT,
+		    "the run at %#lx has a higher priority than its parent",
 		    r->frame << BED_PAGE_SHIFT);
 	return true;
 }
@@ -179,7 +184,7 @@ run_is_free(struct audit_input *in, const struct audit_run *r)
 		}
 		if ((pg->pg_flags & FREE_STATE) != want || pg->uobject != NULL ||
 		    pg->wire_count != 0)
-			return audit_finding(in,
+			return audit_finding_frame(in, (r->frame + k) << BED_PAGE_SHIFT,
 			    "page %#lx of a free run: flags %#x, object %p, wire count %u",
 			    (r->frame + k) << BED_PAGE_SHIFT, pg->pg_flags, (void *)pg->uobject,
 			    pg->wire_count);
@@ -197,13 +202,14 @@ gap_is_used(struct audit_input *in, uint64_t from, uint64_t to, uint64_t *tabled
 		bool is_tabled = (pg->pg_flags & PG_TABLED) != 0;
 
 		if (audit_page_free(pg))
-			return audit_finding(in,
+			return audit_finding_frame(in, f << BED_PAGE_SHIFT,
 			    "page %#lx is marked free (%#x) and in no free run",
 			    f << BED_PAGE_SHIFT, pg->pg_flags);
 		if (is_tabled != (pg->uobject != NULL) || (!is_tabled && pg->wire_count != 0) ||
 		    (is_tabled && (uint64_t)pg->uobject != in->sym->uvm_kernel_object))
-			return audit_finding(in, "page %#lx: flags %#x, object %p, wire count %u",
-			    f << BED_PAGE_SHIFT, pg->pg_flags, (void *)pg->uobject, pg->wire_count);
+			return audit_finding_frame(in, f << BED_PAGE_SHIFT,
+			    "page %#lx: flags %#x, object %p, wire count %u", f << BED_PAGE_SHIFT,
+			    pg->pg_flags, (void *)pg->uobject, pg->wire_count);
 		*tabled += is_tabled;
 	}
 	return true;
@@ -223,7 +229,7 @@ segment_is_sound(struct audit_input *in, const struct vm_physseg *s, uint64_t *t
 		if (r->frame < s->start || r->frame >= s->end)
 			continue;
 		if (r->frame < at || r->frame + r->n > s->avail_end || r->frame < s->avail_start)
-			return audit_finding(in,
+			return audit_finding_frame(in, r->frame << BED_PAGE_SHIFT,
 			    "the free run %#lx +%lu overlaps another or its "
 			    "segment's end",
 			    r->frame << BED_PAGE_SHIFT, r->n);
@@ -281,13 +287,14 @@ free_page_holds(struct audit_input *in, const struct audit_run *r, uint64_t fram
 	if (r->kind == UVM_PMR_MEMTYPE_ZERO) {
 		if (!audit_resident(w) || (w[0] == 0 && memcmp(w, w + 1, BED_PAGE_SIZE - 8) == 0))
 			return true;
-		return audit_finding(
-		    in, "free page %#lx is taken for zero and is not", frame << BED_PAGE_SHIFT);
+		return audit_finding_frame(in, frame << BED_PAGE_SHIFT,
+		    "free page %#lx is taken for zero and is not", frame << BED_PAGE_SHIFT);
 	}
 	if (in->src->flavour != BED_CHECKED ||
 	    (w[0] == UVM_POISON && w[words / 2] == UVM_POISON && w[words - 1] == UVM_POISON))
 		return true;
-	return audit_finding(in, "free page %#lx was stored to: %#lx %#lx %#lx instead of poison",
+	return audit_finding_frame(in, frame << BED_PAGE_SHIFT,
+	    "free page %#lx was stored to: %#lx %#lx %#lx instead of poison",
 	    frame << BED_PAGE_SHIFT, w[0], w[words / 2], w[words - 1]);
 }
 

@@ -12,8 +12,9 @@ bad_piece(struct audit_input *in, const struct audit_piece *p, const char *what)
 
 	view_rights_text(p->attr.rights, rights);
 	if (p->span == NULL)
-		return audit_finding(in, "%#lx +%lu %s (%s)", p->va, p->npages, what, rights);
-	return audit_finding(in,
+		return audit_finding_at(
+		    in, p->va, "%#lx +%lu %s (%s)", p->va, p->npages, what, rights);
+	return audit_finding_at(in, p->va,
 	    "%#lx +%lu %s (%s); entry %#lx..%#lx of map %s, protection %u of %u, wired %u", p->va,
 	    p->npages, what, rights, p->span->e->start, p->span->e->end, p->span->map->name,
 	    p->span->e->protection, p->span->e->max_protection, p->span->e->wired_count);
@@ -27,8 +28,9 @@ audit_entry_rights(struct audit_input *in)
 
 		if ((e->protection & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC) ||
 		    (e->protection & ~e->max_protection) != 0)
-			return audit_finding(in, "entry %#lx..%#lx: protection %u of %u", e->start,
-			    e->end, e->protection, e->max_protection);
+			return audit_finding_at(in, e->start,
+			    "entry %#lx..%#lx: protection %u of %u", e->start, e->end,
+			    e->protection, e->max_protection);
 	}
 	for (size_t i = 0; i < in->piece.n; i++) {
 		const struct audit_piece *p = &in->piece.at[i];
@@ -89,7 +91,7 @@ audit_wired_entries(struct audit_input *in)
 		const struct audit_span *s = span_of(in, BED_KVA_BASE + o->offset, &at);
 
 		if (o->pg != NULL && o->pg->wire_count != 0 && s != NULL && s->e->wired_count == 0)
-			return audit_finding(in,
+			return audit_finding_at(in, BED_KVA_BASE + o->offset,
 			    "page %#lx of entry %#lx..%#lx has wire count %u, the entry is not wired",
 			    BED_KVA_BASE + o->offset, s->e->start, s->e->end, o->pg->wire_count);
 	}
@@ -126,7 +128,7 @@ ring_tiles(struct audit_input *in, const struct audit_map *map)
 
 		if (e->start != at || e->end <= e->start || e->end > m->max_offset ||
 		    ((e->start | e->end | e->guard | e->fspace) & BED_PAGE_MASK) != 0)
-			return audit_finding(in,
+			return audit_finding_at(in, e->start,
 			    "map %s: entry %#lx is %#lx..%#lx, guard %#x, hole %#lx; before it all "
 			    "ends at %#lx",
 			    map->name, in->entry.at[map->first + k].va, e->start, e->end, e->guard,
@@ -204,7 +206,7 @@ audit_object_in_entries(struct audit_input *in)
 		const struct audit_span *s = span_of(in, va, &at);
 
 		if (s == NULL || !UVM_ET_ISOBJ(s->e))
-			return audit_finding(in,
+			return audit_finding_at(in, va,
 			    "kernel_object has a page at %#lx, which no entry with an object covers",
 			    va);
 	}
@@ -223,7 +225,7 @@ audit_object_in_entries(struct audit_input *in)
 				k++;
 			if (k == in->objpage.n || BED_KVA_BASE + in->objpage.at[k].offset != va ||
 			    in->objpage.at[k].pg_va != audit_page_va(in, frame))
-				return audit_finding(in,
+				return audit_finding_at(in, va,
 				    "%#lx maps frame %#lx, kernel_object has another page there, or "
 				    "none",
 				    va, frame << BED_PAGE_SHIFT);

@@ -12,7 +12,7 @@ no_fault(struct audit_input *in, enum walk_stop why)
 		const struct iter_fault *f = &in->snap->fault[i];
 
 		if (f->why == why)
-			return audit_finding(in,
+			return audit_finding_at(in, f->va.v,
 			    "level %d entry at %#lx = %#lx (%s), translates from %#lx", f->level,
 			    f->entry.v, f->raw, walk_stop_name(f->why), f->va.v);
 	}
@@ -23,8 +23,10 @@ no_fault(struct audit_input *in, enum walk_stop why)
 static bool
 bad_entry(struct audit_input *in, const struct audit_table *t, unsigned i, const char *what)
 {
-	return audit_finding(in, "level %d entry at %#lx = %#lx %s, translates from %#lx", t->level,
-	    t->gpa.v + 8 * i, t->entry[i], what, t->va.v + i * pt_span(t->level));
+	uint64_t va = va_canonical(t->va.v + i * pt_span(t->level));
+
+	return audit_finding_at(in, va, "level %d entry at %#lx = %#lx %s, translates from %#lx",
+	    t->level, t->gpa.v + 8 * i, t->entry[i], what, va);
 }
 
 static bool
@@ -34,7 +36,7 @@ bad_run(struct audit_input *in, const struct view_run *run, const char *what)
 	struct text t = text_on(line, sizeof(line));
 
 	view_run_text(&t, run);
-	return audit_finding(in, "%s: %s", what, line);
+	return audit_finding_at(in, run->va.v, "%s: %s", what, line);
 }
 
 static bool
@@ -66,7 +68,7 @@ audit_tables_in_pool(struct audit_input *in)
 		const struct snap_table *t = &in->snap->table[i];
 
 		if (t->gpa.v < boot->ptpool_start || t->gpa.v >= boot->ptpool_end)
-			return audit_finding(in,
+			return audit_finding_at(in, t->va.v,
 			    "the level %d table for %#lx is at %#lx, the pool is %#lx..%#lx",
 			    t->level, t->va.v, t->gpa.v, boot->ptpool_start, boot->ptpool_end);
 	}
@@ -88,8 +90,9 @@ audit_tables_once(struct audit_input *in)
 		    t->gpa.v >> BED_PAGE_SHIFT >= in->nmark)
 			continue;
 		alias = snapshot_aliases(in->snap, &n);
-		ok = audit_finding(in, "table %#lx is reached from %zu places, one of them %#lx",
-		    t->gpa.v, n, t->va.v);
+		ok = audit_finding_at(in, t->va.v,
+		    "table %#lx is reached from %zu places, one of them %#lx", t->gpa.v, n,
+		    t->va.v);
 		free(alias);
 	}
 	return ok;
@@ -162,13 +165,13 @@ bool
 audit_unmapped_traps(struct audit_input *in)
 {
 	if (snapshot_lookup(in->snap, GVA(0)) != NULL)
-		return audit_finding(in, "the page at address 0 is mapped");
+		return audit_finding_at(in, 0, "the page at address 0 is mapped");
 	for (unsigned i = 0; i < audit_nthreads(in); i++) {
 		uint64_t guard = audit_stack_guard(in, i);
 
 		if (snapshot_lookup(in->snap, GVA(guard)) != NULL)
-			return audit_finding(
-			    in, "%#lx, the page below the stack of thread %u, is mapped", guard, i);
+			return audit_finding_at(in, guard,
+			    "%#lx, the page below the stack of thread %u, is mapped", guard, i);
 	}
 	return true;
 }
@@ -187,8 +190,8 @@ direct_map_is_whole(struct audit_input *in)
 			    snapshot_lookup(in->snap, GVA(BED_DIRECT_BASE + pa));
 
 			if (run == NULL)
-				return audit_finding(
-				    in, "the direct map has no %#lx", BED_DIRECT_BASE + pa);
+				return audit_finding_at(in, BED_DIRECT_BASE + pa,
+				    "the direct map has no %#lx", BED_DIRECT_BASE + pa);
 			pa = view_run_last(run).v + 1 - BED_DIRECT_BASE;
 		}
 	}

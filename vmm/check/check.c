@@ -38,6 +38,8 @@ struct check {
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
 	unsigned now;
 	struct snap_diff diff;
+	struct call_effect effect; /* of the last call, for check_expected() */
+	bool judged;               /* snap[!now] is of before that call */
 	struct check_totals totals;
 	struct call_hash hash;
 };
@@ -103,6 +105,7 @@ check_free(struct check *c)
 	snapshot_free(&c->snap[0]);
 	snapshot_free(&c->snap[1]);
 	snap_diff_free(&c->diff);
+	free(c->effect.row);
 	check_ghost_free(c->ghost);
 	audit_free(c->audit);
 	call_hash_free(&c->hash);
@@ -161,6 +164,21 @@ uint64_t
 check_hash(const struct check *c)
 {
 	return c->hash.value;
+}
+
+const struct audit *
+check_auditor(const struct check *c)
+{
+	return c->audit;
+}
+
+bool
+check_expected(const struct check *c, gva_t va, struct pt_expect *e)
+{
+	if (!c->judged || !c->effect.checkable)
+		return false;
+	*e = snapshot_expected(&c->snap[!c->now], c->effect.row, c->effect.n, va);
+	return true;
 }
 
 struct check_totals
@@ -241,10 +259,11 @@ mmu_agrees(struct check *c, const struct snapshot *after, struct bed_err *err)
 			c->totals.translations++;
 			if (mapped != (run != NULL) || (mapped && pa.v != view_run_pa(run, va).v))
 				return bed_fail(err, BED_E_FINDING,
-				    "%#llx: the tables say %s%#llx, KVM says %s%#llx",
-				    (unsigned long long)va.v, run ? "" : "unmapped ",
-				    run ? (unsigned long long)view_run_pa(run, va).v : 0ULL,
-				    mapped ? "" : "unmapped ", (unsigned long long)pa.v);
+					   "%#llx: the tables say %s%#llx, KVM says %s%#llx",
+					   (unsigned long long)va.v, run ? "" : "unmapped ",
+					   run ? (unsigned long long)view_run_pa(run, va).v : 0ULL,
+					   mapped ? "" : "unmapped ", (unsigned long long)pa.v) ||
+				       bed_fail_at(err, va.v) || bed_fail_by(err, "MMU");
 		}
 		c->totals.changed += ch->npages;
 	}
@@ -258,14 +277,18 @@ content_agrees(struct check *c, enum bed_call_id id, const uint64_t *args,
 	struct view view = bed_view(c->bed);
 	struct pt_expect zero = { .va = GVA(r->value), .zero = PT_YES };
 	char report[1500];
+	size_t brief;
+	gva_t first;
 
 	if (r->state != BED_STATE_DONE || r->value == 0 ||
 	    !(id == BED_CALL_uvm_km_zalloc || (id == BED_CALL_uvm_km_alloc1 && args[3] != 0)))
 		return true;
 	zero.npages = (args[1] + BED_PAGE_MASK) >> BED_PAGE_SHIFT;
-	if (!view_expect(&view, &zero, report, sizeof(report)))
-		return bed_fail(err, BED_E_FINDING, "%s", report);
-	return true;
+	if (view_expect_at(&view, &zero, report, sizeof(report), &brief, &first))
+		return true;
+	bed_fail(err, BED_E_FINDING, "%s", report);
+	err->brief = brief;
+	return bed_fail_at(err, first.v) || bed_fail_by(err, "content");
 }
 
 /*
@@ -300,13 +323,20 @@ mappings_agree(struct check *c, struct call_effect *e, struct bed_err *err)
 	/* Page tables may be made for a mapping, and are kept: pmap_growkernel() is monotone. */
 	const struct pt_delta tables = { .kind = PT_TABLES, .lost = PT_EXACTLY(0) };
 	char report[1500];
+	bool has_first;
+	gva_t first;
 
 	for (size_t i = 0; i < after->nrun; i++)
 		c->totals.pages += after->run[i].npages;
 	if ((e->may_widen && !state_widened(c, after, e)) || !call_effect_add(e, &tables))
 		return bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
-	if (e->checkable && !snapshot_delta(before, after, e->row, e->n, report, sizeof(report)))
-		return bed_fail(err, BED_E_FINDING, "%s", report);
+	if (e->checkable && !snapshot_delta_at(before, after, e->row, e->n, report, sizeof(report),
+				&has_first, &first)) {
+		bed_fail(err, BED_E_FINDING, "%s", report);
+		if (has_first)
+			bed_fail_at(err, first.v);
+		return bed_fail_by(err, "frame rule");
+	}
 	return snapshot_diff(before, after, &c->diff, err);
 }
 
@@ -340,24 +370,27 @@ check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
     struct bed_err *err)
 {
 	struct bed_counters after = bed_counters_all(c->bed);
-	struct call_effect effect = CALL_EFFECT_NONE;
-	bool ok = call_effect(&effect, c->bed, &c->snap[c->now], id, args, result);
+	struct call_effect *effect = &c->effect;
+	bool ok;
 
+	free(effect->row);
+	*effect = CALL_EFFECT_NONE;
+	ok = call_effect(effect, c->bed, &c->snap[c->now], id, args, result);
 	for (unsigned i = 0; i < c->nwoken; i++)
-		ok = ok && call_effect(&effect, c->bed, &c->snap[c->now], c->woken[i].id,
+		ok = ok && call_effect(effect, c->bed, &c->snap[c->now], c->woken[i].id,
 			       c->woken[i].arg, c->woken[i].result);
 	if (!ok)
 		bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
 	/* A wrong free that is tolerated does not do what it says. */
 	if (misuse(c) != c->misuse)
-		effect.checkable = false;
+		effect->checkable = false;
 	c->misuse = misuse(c);
-	ok = ok && mappings_agree(c, &effect, err);
+	ok = ok && mappings_agree(c, effect, err);
 	if (ok)
 		call_hash_changes(&c->hash, &c->diff, before, &after);
-	ok = ok && (!effect.checkable || work_agrees(before, &after, &effect, exits, result, err));
-	free(effect.row);
-	return ok;
+	return ok &&
+	       (!effect->checkable || work_agrees(before, &after, effect, exits, result, err) ||
+		   bed_fail_by(err, "work"));
 }
 
 /* Nobody asks what changed, but for the hash. */
@@ -393,7 +426,8 @@ check_structures(struct check *c, enum bed_call_id id, const uint64_t *args, uns
 		return ok;
 	for (unsigned i = 0; i < c->nwoken; i++)
 		check_ghost_woke(c->ghost, c->woken[i].result);
-	ok = check_ghost_call(c->ghost, c->audit, id, args, nargs, result, open, err);
+	ok = check_ghost_call(c->ghost, c->audit, id, args, nargs, result, open, err) ||
+	     bed_fail_by(err, "ghost");
 	c->totals.specified += open[0] == '\0';
 	c->totals.inconclusive += open[0] != '\0';
 	if (open[0] != '\0')
@@ -412,6 +446,7 @@ judge(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs
 	uint64_t t0 = now_ns();
 	bool ok;
 
+	c->judged = false;
 	call_hash_result(&c->hash, c->bed, id, result);
 	if (!wake_sleepers(c, err))
 		return false;
@@ -432,6 +467,7 @@ judge(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs
 	if (ok && (c->witnesses & (CHECK_AUDIT | CHECK_GHOST)) != 0)
 		ok = check_structures(c, id, args, nargs, result, err);
 	c->now = !c->now;
+	c->judged = (c->witnesses & CHECK_MAPPINGS) != 0;
 	return ok;
 }
 

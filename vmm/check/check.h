@@ -90,6 +90,12 @@ const struct snapshot *check_snapshot(const struct check *);
 struct check_totals check_totals(const struct check *);
 /* Of all calls so far; the same on every engine (hash.h). */
 uint64_t check_hash(const struct check *);
+/*
+ * How the page at va had to be after the last call: as the call promises, or as it was before. False: nothing
+ * exact can be said.
+ */
+bool check_expected(const struct check *, gva_t va, struct pt_expect *);
+const struct audit *check_auditor(const struct check *);
 
 /*
  * The pieces, for tests and for other drivers.

@@ -8,15 +8,11 @@ bool
 check_audit_source(struct audit *audit, const struct audit_source *src, const struct snapshot *snap,
     struct bed_err *err)
 {
-	const struct audit_verdict *v;
 	unsigned i;
 
 	if (!audit_run(audit, src, snap, AUDIT_ALWAYS, err))
 		return false;
-	v = audit_broken(audit, &i);
-	return v == NULL ||
-	       bed_fail(err, BED_E_FINDING, "invariant broken: %u %s: %s\n  %s",
-		   audit_rule(i)->number, audit_rule(i)->id, audit_rule(i)->statement, v->text);
+	return audit_broken(audit, &i) == NULL || audit_fail(audit, i, err);
 }
 
 bool

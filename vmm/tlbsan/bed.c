@@ -25,6 +25,7 @@ struct tlbsan {
 	char found[4096];      /* texts of the errors since the last poll */
 	size_t used;
 	unsigned errors;
+	struct tlb_finding first; /* of these */
 };
 
 static void
@@ -35,7 +36,8 @@ report(void *arg, const struct tlb_finding *f)
 
 	if (f->severity != TLB_ERROR)
 		return;
-	s->errors++;
+	if (s->errors++ == 0)
+		s->first = *f;
 	if (s->used + 2 >= sizeof(s->found))
 		return;
 	if (s->used > 0)
@@ -245,20 +247,44 @@ tlbsan_detach(struct tlbsan *s)
 	free(s);
 }
 
+static bool
+compare_table(void *arg, const struct iter_table *table)
+{
+	struct tlbsan *s = arg;
+
+	return tlb_at_rest(s->tlb, table->gpa.v, table->entry, &s->failed);
+}
+
+size_t
+tlbsan_open_at(struct tlbsan *s, gva_t va, struct tlb_open *out, size_t max)
+{
+	convert_kept(s);
+	return tlb_open_at(s->tlb, va.v, out, max);
+}
+
 bool
 tlbsan_poll(struct tlbsan *s, struct bed_err *err)
 {
+	const struct iter_ops ops = { .table = compare_table };
+	struct view view = bed_view(s->bed);
 	unsigned errors;
 
 	convert_kept(s);
+	if (s->failed.text[0] == '\0')
+		view_iterate(&view, NULL, &ops, s);
 	tlb_settle(s->tlb);
 	errors = s->errors;
 	s->errors = 0;
 	s->used = 0;
 	if (s->failed.text[0] != '\0')
 		return bed_fail(err, s->failed.class, "%s", s->failed.text);
-	return errors == 0 || bed_fail(err, BED_E_FINDING, "TLB sanitizer: %u finding%s\n%s",
-				  errors, errors == 1 ? "" : "s", s->found);
+	if (errors == 0)
+		return true;
+	bed_fail(err, BED_E_FINDING, "TLB sanitizer: %u finding%s\n%s", errors,
+	    errors == 1 ? "" : "s", s->found);
+	if (s->first.va != 0)
+		bed_fail_at(err, s->first.va);
+	return bed_fail_by(err, s->first.kind == TLB_UNLOGGED ? "log audit" : "TLB sanitizer");
 }
 
 struct tlb_totals

@@ -29,9 +29,13 @@ void tlbsan_detach(struct tlbsan *);
 
 /*
  * Call it when no vCPU runs: after each call, or at the end. False: errors were found since the last poll
- * (BED_E_FINDING, their texts), the stream made no sense or the log could not be written.
+ * (BED_E_FINDING, their texts), the stream made no sense or the log could not be written. An error is also
+ * a table in memory that is not what the logged stores made of it.
  */
 bool tlbsan_poll(struct tlbsan *, struct bed_err *);
+
+/* What is owed for the page at va now (tlb_open_at()). When no vCPU runs. */
+size_t tlbsan_open_at(struct tlbsan *, gva_t va, struct tlb_open *out, size_t max);
 
 struct tlb_totals tlbsan_totals(const struct tlbsan *);
 

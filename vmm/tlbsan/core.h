@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/paging.h"
 #include "vmm/error.h"
 
 #define TLB_CPU_MAX 64
@@ -172,6 +173,24 @@ bool tlb_event(struct tlb *, const struct tlb_event *, struct bed_err *);
 
 /* The end, or a point where all CPUs are at rest: report what is overdue now. More events may follow. */
 void tlb_settle(struct tlb *);
+
+/*
+ * All CPUs are at rest, and the table page at pa holds these entries: is that what the log says? What differs
+ * (A and D aside) is reported as UNLOGGED, once, and taken over. A page the log does not know is taken over.
+ */
+bool tlb_at_rest(struct tlb *, uint64_t pa, const uint64_t entry[PT_ENTRIES], struct bed_err *);
+
+/* An obligation that is open: who may still hold what. */
+struct tlb_open {
+	uint64_t va, frame; /* what the first page mapped */
+	uint64_t old, new, ticket, pc;
+	uint64_t cpus; /* mask: who has not invalidated */
+	uint16_t cpu;  /* who stored */
+	uint8_t level;
+};
+
+/* Those of the page, small or large, that translates va; the number written to out, at most max. */
+size_t tlb_open_at(const struct tlb *, uint64_t va, struct tlb_open *out, size_t max);
 
 struct tlb_totals tlb_totals(const struct tlb *);
 

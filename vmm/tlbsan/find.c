@@ -212,6 +212,8 @@ add_hint(struct text *t, const struct tlb_finding *f)
 		add(t, "\n  invalidated at %" PRIu64, f->hint);
 	else if (f->kind == TLB_WRONG_ADDRESS)
 		add(t, "\n  invalidated in its place: %#" PRIx64, f->hint);
+	else if (f->kind == TLB_UNLOGGED && f->store_ticket == 0)
+		add(t, "\n  the log says %#" PRIx64 ", memory has %#" PRIx64, f->hint, f->old);
 	else if (f->kind == TLB_UNLOGGED)
 		add(t, "\n  the log said %#" PRIx64 ", the store found %#" PRIx64, f->hint, f->old);
 }

@@ -12,6 +12,7 @@ struct replay {
 	struct bed *bed;
 	struct check *check;
 	struct bed_result *result; /* by line */
+	struct replay_failure *failure;
 	struct bed_err *err;
 };
 
@@ -96,6 +97,8 @@ expect_mapping(struct replay *r, const struct trace_line *l, const uint64_t *val
 		.npages = (value[1] + BED_PAGE_MASK) >> BED_PAGE_SHIFT,
 		.state = l->which == TRACE_ABSENT ? PT_ABSENT : PT_PRESENT };
 	char report[1500];
+	size_t brief;
+	gva_t first;
 
 	if (l->which == TRACE_ZERO)
 		e.zero = PT_YES;
@@ -103,8 +106,17 @@ expect_mapping(struct replay *r, const struct trace_line *l, const uint64_t *val
 		e.perm = value[2] & BED_PROT_WRITE ? PT_RW : PT_R;
 		e.nx = value[2] & BED_PROT_EXEC ? PT_NO : PT_YES;
 	}
-	return view_expect(&view, &e, report, sizeof(report)) ||
-	       bed_fail(r->err, BED_E_FINDING, "%s", report);
+	if (view_expect_at(&view, &e, report, sizeof(report), &brief, &first))
+		return true;
+	bed_fail(r->err, BED_E_FINDING, "%s", report);
+	if (r->err != NULL)
+		r->err->brief = brief;
+	bed_fail_by(r->err, "expectation");
+	e.va = first;
+	e.npages = 1;
+	r->failure->expect = e;
+	r->failure->has_expect = true;
+	return bed_fail_at(r->err, first.v);
 }
 
 static bool
@@ -175,12 +187,15 @@ run_line(struct replay *r, const struct trace_line *l)
 }
 
 bool
-trace_replay(const struct trace *t, struct bed *bed, struct check *check, replay_step_fn *step,
-    void *arg, struct bed_err *err)
+trace_replay_to(const struct trace *t, struct bed *bed, struct check *check, replay_step_fn *step,
+    void *arg, struct replay_failure *failure, struct bed_err *err)
 {
-	struct replay r = { .trace = t, .bed = bed, .check = check, .err = err };
+	struct replay r = {
+		.trace = t, .bed = bed, .check = check, .failure = failure, .err = err
+	};
 	bool ok = true;
 
+	*failure = (struct replay_failure){ .line = NULL };
 	r.result = calloc(t->nline + 1, sizeof(*r.result));
 	if (r.result == NULL)
 		return bed_fail(
@@ -192,10 +207,21 @@ trace_replay(const struct trace *t, struct bed *bed, struct check *check, replay
 			check_on(check, (unsigned)l->value[0].number);
 		if (l->kind != TRACE_CALL && l->kind != TRACE_EXPECT)
 			continue;
+		failure->operation++;
+		failure->line = l;
 		ok = run_line(&r, l) || fail_line(&r, l);
 		if (ok && step != NULL)
 			ok = step(arg, l, err) || fail_line(&r, l);
 	}
 	free(r.result);
 	return ok;
+}
+
+bool
+trace_replay(const struct trace *t, struct bed *bed, struct check *check, replay_step_fn *step,
+    void *arg, struct bed_err *err)
+{
+	struct replay_failure failure;
+
+	return trace_replay_to(t, bed, check, step, arg, &failure, err);
 }

@@ -21,4 +21,15 @@ typedef bool replay_step_fn(void *arg, const struct trace_line *, struct bed_err
 bool trace_replay(const struct trace *, struct bed *, struct check *, replay_step_fn *, void *arg,
     struct bed_err *);
 
+/* The same, and where it failed. Operations are the lines that call or expect, counted from 1. */
+struct replay_failure {
+	const struct trace_line *line;
+	unsigned operation;
+	struct pt_expect
+	    expect; /* of a line that expects a mapping: what, of the first page that is not so; */
+	bool has_expect; /* else nothing */
+};
+bool trace_replay_to(const struct trace *, struct bed *, struct check *, replay_step_fn *,
+    void *arg, struct replay_failure *, struct bed_err *);
+
 #endif

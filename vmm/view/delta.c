@@ -23,6 +23,8 @@ struct delta {
 	size_t nrow;
 	struct text text;
 	unsigned wrong;
+	bool has_first; /* first: where the first complaint is */
+	gva_t first;
 };
 
 static const char *
@@ -34,8 +36,12 @@ kind_name(enum pt_delta_kind kind)
 }
 
 static void
-complain(struct delta *d, const char *line)
+complain(struct delta *d, const gva_t *at, const char *line)
 {
+	if (at != NULL && !d->has_first) {
+		d->has_first = true;
+		d->first = *at;
+	}
 	if (d->wrong++ == 0)
 		text_add(&d->text, "frame rule broken:\n");
 	if (d->wrong <= PT_REPORT_MAX)
@@ -169,7 +175,7 @@ unstated(struct delta *d, const struct snap_change *change, uint64_t start, uint
 	else
 		text_add(&text, "stated as %s, but: ", kind_name(row->stated->kind));
 	snap_change_text(&text, &part);
-	complain(d, line);
+	complain(d, &part.va, line);
 }
 
 /* Both lists ascend: *k is the first row that may still meet this change. */
@@ -227,11 +233,12 @@ static void
 wrong(void *arg, uint64_t i, const char *what)
 {
 	const struct pages *p = arg;
+	gva_t va = pt_page_va(p->row->stated->map.va, i);
 	char line[512];
 
-	snprintf(line, sizeof(line), "%s %016" PRIx64 ": %s", kind_name(p->row->stated->kind),
-	    pt_page_va(p->row->stated->map.va, i).v, what);
-	complain(p->d, line);
+	snprintf(line, sizeof(line), "%s %016" PRIx64 ": %s", kind_name(p->row->stated->kind), va.v,
+	    what);
+	complain(p->d, &va, line);
 }
 
 /* Is what was added, removed or changed as the row says? */
@@ -243,15 +250,15 @@ check_row(struct delta *d, const struct row *row)
 		.d = d, .row = row, .snap = row->stated->kind == PT_REMOVED ? d->before : d->after
 	};
 	const struct pt_expect *map = &row->stated->map;
+	gva_t gap = GVA(va_canonical(row->gap << BED_PAGE_SHIFT));
 	char line[512];
 
 	if (row->gap != UINT64_MAX) {
 		snprintf(line, sizeof(line),
 		    "stated, did not happen: %s %016" PRIx64 ", and %" PRIu64 " of %" PRIu64
 		    " pages in all",
-		    kind_name(row->stated->kind), va_canonical(row->gap << BED_PAGE_SHIFT),
-		    row->missing, row->end - row->start);
-		complain(d, line);
+		    kind_name(row->stated->kind), gap.v, row->missing, row->end - row->start);
+		complain(d, &gap, line);
 	}
 	if (!pt_expect_wants_leaf(map))
 		return true;
@@ -281,7 +288,7 @@ check_count(struct delta *d, struct pt_count want, uint64_t is, const char *what
 		snprintf(line, sizeof(line),
 		    "%" PRIu64 " table pages %s, stated %" PRIu64 " to %" PRIu64, is, what,
 		    want.min, want.max);
-	complain(d, line);
+	complain(d, NULL, line);
 }
 
 static bool
@@ -302,7 +309,7 @@ check_all(struct delta *d, const struct snap_diff *diff, const struct pt_delta *
 		if ((change->what & (SNAP_FAULT_GAINED | SNAP_FAULT_LOST)) != 0) {
 			text_add(&text, "not stated: ");
 			snap_change_text(&text, change);
-			complain(d, line);
+			complain(d, &change->fault.va, line);
 		}
 	}
 	for (size_t i = 0; i < d->nrow; i++) {
@@ -322,8 +329,9 @@ check_all(struct delta *d, const struct snap_diff *diff, const struct pt_delta *
 }
 
 bool
-snapshot_delta(const struct snapshot *before, const struct snapshot *after,
-    const struct pt_delta *stated, size_t n, char *report, size_t size)
+snapshot_delta_at(const struct snapshot *before, const struct snapshot *after,
+    const struct pt_delta *stated, size_t n, char *report, size_t size, bool *found_it,
+    gva_t *first)
 {
 	struct delta d = { .before = before, .after = after, .text = text_on(report, size) };
 	struct snap_diff diff = { 0 };
@@ -336,5 +344,69 @@ snapshot_delta(const struct snapshot *before, const struct snapshot *after,
 		ok = check_all(&d, &diff, stated, n);
 	snap_diff_free(&diff);
 	free(d.row);
+	*found_it = d.has_first;
+	*first = d.first;
 	return ok;
+}
+
+bool
+snapshot_delta(const struct snapshot *before, const struct snapshot *after,
+    const struct pt_delta *stated, size_t n, char *report, size_t size)
+{
+	bool has_first;
+	gva_t first;
+
+	return snapshot_delta_at(before, after, stated, n, report, size, &has_first, &first);
+}
+
+static enum pt_tri
+tri(bool set)
+{
+	return set ? PT_YES : PT_NO;
+}
+
+/* A page of a run, said so that nothing else fits. */
+static struct pt_expect
+exactly(const struct view_run *run, gva_t va)
+{
+	struct pt_expect e = { .va = va, .npages = 1, .state = PT_PRESENT };
+
+	e.size = run->attr.level == 1 ? PT_4K : run->attr.level == 2 ? PT_2M : PT_1G;
+	e.perm = (run->attr.rights & VIEW_W) != 0 ? PT_RW : PT_R;
+	e.nx = tri((run->attr.rights & VIEW_X) == 0);
+	e.user = tri((run->attr.rights & VIEW_U) != 0);
+	e.global = tri((run->attr.flags & VIEW_G) != 0);
+	e.wired = tri((run->attr.soft & VIEW_SOFT_W) != 0);
+	e.managed = tri((run->attr.soft & VIEW_SOFT_M) != 0);
+	e.frames = PT_PA(view_run_pa(run, va).v & ~BED_PAGE_MASK);
+	return e;
+}
+
+struct pt_expect
+snapshot_expected(const struct snapshot *before, const struct pt_delta *stated, size_t n, gva_t va)
+{
+	const struct view_run *run;
+	struct pt_expect e;
+
+	va.v &= ~BED_PAGE_MASK;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t page = (va.v - stated[i].map.va.v) >> BED_PAGE_SHIFT;
+
+		if (stated[i].kind == PT_TABLES || va.v < stated[i].map.va.v ||
+		    page >= pt_npages(&stated[i].map))
+			continue;
+		if (stated[i].kind == PT_REMOVED)
+			return (struct pt_expect){ .va = va, .npages = 1, .state = PT_ABSENT };
+		e = stated[i].map;
+		e.va = va;
+		e.npages = 1;
+		e.state = PT_PRESENT;
+		e.frames.first.v += page << BED_PAGE_SHIFT;
+		if (page != 0 && (e.frames.kinds & PT_F_CONTIG) == 0)
+			e.frames.kinds &= ~PT_F_FIRST;
+		return e;
+	}
+	run = snapshot_lookup(before, va);
+	return run != NULL ? exactly(run, va)
+	                   : (struct pt_expect){ .va = va, .npages = 1, .state = PT_ABSENT };
 }

@@ -49,4 +49,12 @@ struct pt_delta {
 bool snapshot_delta(const struct snapshot *before, const struct snapshot *after,
     const struct pt_delta *stated, size_t n, char *report, size_t size);
 
+/* The same; *first becomes the address of the first complaint that has one, *found says whether. */
+bool snapshot_delta_at(const struct snapshot *before, const struct snapshot *after,
+    const struct pt_delta *stated, size_t n, char *report, size_t size, bool *found, gva_t *first);
+
+/* What the rows say about one page that they and `before` leave like this; .state is PT_ABSENT or PT_PRESENT. */
+struct pt_expect snapshot_expected(
+    const struct snapshot *before, const struct pt_delta *stated, size_t n, gva_t va);
+
 #endif

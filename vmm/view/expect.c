@@ -153,13 +153,16 @@ check_pages(struct check *check)
 }
 
 bool
-view_expect(const struct view *view, const struct pt_expect *e, char *report, size_t size)
+view_expect_at(const struct view *view, const struct pt_expect *e, char *report, size_t size,
+    size_t *brief, gva_t *first)
 {
 	static const struct pt_frame_ops ops = { .found = found, .wrong = wrong };
 	struct check check = { .view = view, .expect = e, .text = text_on(report, size) };
 	const char *flaw = pt_expect_flaw(e);
 	struct walk walk;
 
+	*brief = 0;
+	*first = e->va;
 	if (flaw != NULL) {
 		text_add(&check.text, "expectation makes no sense: %s: ", flaw);
 		pt_print(&check.text, e);
@@ -175,7 +178,18 @@ view_expect(const struct view *view, const struct pt_expect *e, char *report, si
 		return true;
 	if (check.wrong > PT_REPORT_MAX)
 		text_add(&check.text, "  and %u more\n", check.wrong - PT_REPORT_MAX);
+	*brief = check.text.len < size ? check.text.len : 0;
+	*first = check.first;
 	walk = view_walk(view, check.first);
 	ladder_expect(&check.text, e, &walk, NULL);
 	return false;
+}
+
+bool
+view_expect(const struct view *view, const struct pt_expect *e, char *report, size_t size)
+{
+	size_t brief;
+	gva_t first;
+
+	return view_expect_at(view, e, report, size, &brief, &first);
 }

@@ -95,6 +95,10 @@ struct pt_expect {
  */
 bool view_expect(const struct view *, const struct pt_expect *, char *report, size_t size);
 
+/* The same; if pages are not as expected, *first is the first of them and *brief where its walk begins. */
+bool view_expect_at(const struct view *, const struct pt_expect *, char *report, size_t size,
+    size_t *brief, gva_t *first);
+
 /* NULL, or why the expectation cannot be checked. */
 const char *pt_expect_flaw(const struct pt_expect *);
 

@@ -6,16 +6,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define COL_ENTRY    13
 #define COL_EXPECTED 31
-#define COL_ACTUAL   62
-#define COL_NOTE     100
-
-/* What is expected of one entry: the bits that matter, and what they should be. */
-struct rung {
-	uint64_t care, want;
-};
+#define MIN_WIDTH    12 /* of the columns behind it; they are as wide as what they hold */
 
 static void
 fact(struct text *text, const char *name, const char *value)
@@ -92,7 +87,7 @@ walk_end_text(struct text *text, const struct walk *walk)
 
 /* The bits that differ, by name. */
 static void
-note(struct text *text, const struct rung *rung, uint64_t raw, bool leaf)
+rung_note(struct text *text, const struct ladder_rung *rung, uint64_t raw, bool leaf)
 {
 	static const struct {
 		uint64_t bit;
@@ -115,6 +110,10 @@ note(struct text *text, const struct rung *rung, uint64_t raw, bool leaf)
 	uint64_t differ = (raw ^ rung->want) & rung->care;
 	const char *sep = "<- ";
 
+	if (rung->bad != NULL) {
+		text_add(text, "<- %s", rung->bad);
+		return;
+	}
 	if ((differ & PTE_P) != 0) {
 		text_add(text, "<- %s", (raw & PTE_P) != 0 ? "present" : "not present");
 		return;
@@ -133,7 +132,7 @@ note(struct text *text, const struct rung *rung, uint64_t raw, bool leaf)
 
 /* What is expected of an entry, in the words of pte_text(), for the bits that matter only. */
 static void
-rung_text(struct text *text, const struct rung *rung, bool leaf)
+rung_text(struct text *text, const struct ladder_rung *rung, bool leaf)
 {
 	static const struct {
 		uint64_t bit;
@@ -170,10 +169,54 @@ rung_text(struct text *text, const struct rung *rung, bool leaf)
 }
 
 struct ladder {
-	const struct walk *actual, *expected; /* expected: of two walks, else NULL */
-	struct rung rung[PT_LEVELS + 1];      /* by level */
-	int lowest;                           /* last level that is expected to be reached */
+	size_t col_actual, col_note;            /* columns where these begin */
+	const struct walk *actual, *expected;   /* expected: of two walks, else NULL */
+	struct ladder_rung rung[PT_LEVELS + 1]; /* by level */
+	int lowest;                             /* last level that is expected to be reached */
 };
+
+static bool
+rung_differs(const struct ladder_rung *rung, uint64_t raw)
+{
+	return rung->bad != NULL || ((raw ^ rung->want) & rung->care) != 0;
+}
+
+/* What is expected of an entry, in the cell of its column. */
+static void
+expected_cell(struct text *text, const struct ladder *ladder, int level)
+{
+	const struct walk_step *was =
+	    ladder->expected != NULL ? step_at(ladder->expected, level) : NULL;
+
+	if (was != NULL)
+		pte_text(text, level, was->raw);
+	else if (ladder->expected != NULL)
+		text_add(text, "-");
+	else
+		rung_text(text, &ladder->rung[level], level == 1);
+}
+
+/* Columns are as wide as their widest cell. */
+static void
+place_columns(struct ladder *ladder)
+{
+	size_t expected = MIN_WIDTH, actual = MIN_WIDTH;
+
+	for (int level = PT_LEVELS; level >= 1; level--) {
+		const struct walk_step *is = step_at(ladder->actual, level);
+		char cell[256];
+		struct text text = text_on(cell, sizeof(cell));
+
+		expected_cell(&text, ladder, level);
+		expected = text.len > expected ? text.len : expected;
+		text = text_on(cell, sizeof(cell));
+		if (is != NULL)
+			pte_text(&text, level, is->raw);
+		actual = text.len > actual ? text.len : actual;
+	}
+	ladder->col_actual = COL_EXPECTED + expected + 2;
+	ladder->col_note = ladder->col_actual + actual + 2;
+}
 
 static void
 ladder_rows(struct text *text, const struct ladder *ladder)
@@ -181,12 +224,13 @@ ladder_rows(struct text *text, const struct ladder *ladder)
 	char buf[24];
 
 	text_add(text, "  %-*s%-*s%-*s%-*snote\n", COL_ENTRY - 2, "level", COL_EXPECTED - COL_ENTRY,
-	    "entry gpa", COL_ACTUAL - COL_EXPECTED, "expected", COL_NOTE - COL_ACTUAL, "actual");
+	    "entry gpa", (int)(ladder->col_actual - COL_EXPECTED), "expected",
+	    (int)(ladder->col_note - ladder->col_actual), "actual");
 	for (int level = PT_LEVELS; level >= 1; level--) {
 		const struct walk_step *is = step_at(ladder->actual, level);
 		const struct walk_step *was =
 		    ladder->expected != NULL ? step_at(ladder->expected, level) : NULL;
-		const struct rung *rung = &ladder->rung[level];
+		const struct ladder_rung *rung = &ladder->rung[level];
 		size_t line = text->len;
 
 		if (is == NULL && was == NULL &&
@@ -199,29 +243,24 @@ ladder_rows(struct text *text, const struct ladder *ladder)
 		else
 			text_add(text, "-");
 		text_column(text, line, COL_EXPECTED);
-		if (was != NULL)
-			pte_text(text, level, was->raw);
-		else if (ladder->expected != NULL)
-			text_add(text, "-");
-		else
-			rung_text(text, rung, level == 1);
-		text_column(text, line, COL_ACTUAL);
+		expected_cell(text, ladder, level);
+		text_column(text, line, ladder->col_actual);
 		if (is == NULL) {
 			text_add(text, "-\n");
 			continue;
 		}
 		pte_text(text, level, is->raw);
-		if (((is->raw ^ rung->want) & rung->care) != 0) {
-			text_column(text, line, COL_NOTE);
-			note(text, rung, is->raw, pte_is_leaf(level, is->raw));
+		if (rung_differs(rung, is->raw)) {
+			text_column(text, line, ladder->col_note);
+			rung_note(text, rung, is->raw, pte_is_leaf(level, is->raw));
 		}
 		text_add(text, "\n");
 	}
 }
 
 static void
-ladder_print(struct text *text, const struct ladder *ladder, const char *wanted,
-    const struct ladder_facts *facts)
+ladder_print(
+    struct text *text, struct ladder *ladder, const char *wanted, const struct ladder_facts *facts)
 {
 	static const struct ladder_facts none;
 	size_t line;
@@ -233,19 +272,20 @@ ladder_print(struct text *text, const struct ladder *ladder, const char *wanted,
 	text_add(text, "  %-15s%016" PRIx64 "\n", "va", ladder->actual->va.v);
 	fact(text, "owner by map", facts->owner_map);
 	fact(text, "owner by model", facts->owner_model);
+	place_columns(ladder);
 	ladder_rows(text, ladder);
 	line = text->len;
 	text_add(text, "  effective");
 	text_column(text, line, COL_EXPECTED);
 	text_add(text, "%s", wanted);
-	text_column(text, line, COL_ACTUAL);
+	text_column(text, line, ladder->col_actual);
 	walk_rights_text(text, ladder->actual);
 	text_add(text, "\n  end");
 	line = text->len - 5;
 	text_column(text, line, COL_EXPECTED);
 	if (ladder->expected != NULL)
 		walk_end_text(text, ladder->expected);
-	text_column(text, line, COL_ACTUAL);
+	text_column(text, line, ladder->col_actual);
 	walk_end_text(text, ladder->actual);
 	text_add(text, "\n");
 	fact(text, "last writers", facts->writers);
@@ -254,14 +294,14 @@ ladder_print(struct text *text, const struct ladder *ladder, const char *wanted,
 }
 
 static void
-want(struct rung *rung, uint64_t bit, bool set)
+want(struct ladder_rung *rung, uint64_t bit, bool set)
 {
 	rung->care |= bit;
 	rung->want = set ? rung->want | bit : rung->want & ~bit;
 }
 
 static void
-want_tri(struct rung *rung, uint64_t bit, enum pt_tri tri)
+want_tri(struct ladder_rung *rung, uint64_t bit, enum pt_tri tri)
 {
 	if (tri != PT_ANY)
 		want(rung, bit, tri == PT_YES);
@@ -297,7 +337,7 @@ static void
 want_leaf(struct ladder *ladder, const struct pt_expect *e, int leaf)
 {
 	const struct walk *walk = ladder->actual;
-	struct rung *at = &ladder->rung[leaf];
+	struct ladder_rung *at = &ladder->rung[leaf];
 	uint64_t frame;
 
 	for (int level = PT_LEVELS; level >= leaf; level--)
@@ -326,24 +366,77 @@ want_leaf(struct ladder *ladder, const struct pt_expect *e, int leaf)
 	}
 }
 
+/* An entry that no expectation can want: it ended the walk, or points to where no table is. */
+static void
+bad_rung(struct ladder *ladder)
+{
+	const struct walk *walk = ladder->actual;
+
+	if (walk->stop == WALK_RESERVED || walk->stop == WALK_PS_L4)
+		ladder->rung[walk->level].bad = walk_stop_name(walk->stop);
+	else if ((walk->stop == WALK_OUTSIDE || walk->stop == WALK_LOOP) && walk->level < PT_LEVELS)
+		ladder->rung[walk->level + 1].bad = walk_stop_name(walk->stop);
+}
+
+/* What is expected of each entry of the walk; the result: the lowest level that is. */
+static int
+expect_rungs(struct ladder *ladder, const struct pt_expect *e)
+{
+	const struct walk *actual = ladder->actual;
+	int end = actual->level >= 1 ? actual->level : 1;
+	int leaf = e->size != PT_ANY_SIZE ? (int)e->size : walk_mapped(actual) ? end : 1;
+
+	bad_rung(ladder);
+	if (e->state == PT_ABSENT) {
+		want(&ladder->rung[end], PTE_P, false);
+		return end;
+	}
+	want_leaf(ladder, e, leaf);
+	return leaf;
+}
+
+int
+ladder_rungs(
+    const struct pt_expect *e, const struct walk *actual, struct ladder_rung rung[PT_LEVELS + 1])
+{
+	struct ladder ladder = { .actual = actual };
+
+	expect_rungs(&ladder, e);
+	memcpy(rung, ladder.rung, sizeof(ladder.rung));
+	for (unsigned i = 0; i < actual->nsteps; i++) {
+		const struct walk_step *step = &actual->step[i];
+
+		if (rung_differs(&rung[step->level], step->raw))
+			return step->level;
+	}
+	return 0;
+}
+
+void
+ladder_rung_text(struct text *text, const struct ladder_rung *rung, int level)
+{
+	rung_text(text, rung, level == 1);
+}
+
+void
+ladder_note_text(struct text *text, const struct ladder_rung *rung, int level, uint64_t raw)
+{
+	if (rung_differs(rung, raw))
+		rung_note(text, rung, raw, pte_is_leaf(level, raw));
+}
+
 void
 ladder_expect(struct text *text, const struct pt_expect *e, const struct walk *actual,
     const struct ladder_facts *facts)
 {
-	struct ladder ladder = { .actual = actual, .lowest = 1 };
-	int end = actual->level >= 1 ? actual->level : 1;
+	struct ladder ladder = { .actual = actual };
 	char line[256];
 	struct text wanted = text_on(line, sizeof(line));
 
-	if (e->state == PT_ABSENT) {
-		ladder.lowest = end;
-		want(&ladder.rung[end], PTE_P, false);
+	ladder.lowest = expect_rungs(&ladder, e);
+	if (e->state == PT_ABSENT)
 		text_add(&wanted, "absent");
-	} else {
-		int leaf = e->size != PT_ANY_SIZE ? (int)e->size : walk_mapped(actual) ? end : 1;
-
-		ladder.lowest = leaf;
-		want_leaf(&ladder, e, leaf);
+	else
 		text_add(&wanted, "r%c%c%c",
 		    e->perm == PT_ANY_PERM ? '?'
 		    : e->perm == PT_RW     ? 'w'
@@ -354,7 +447,6 @@ ladder_expect(struct text *text, const struct pt_expect *e, const struct walk *a
 		    e->user == PT_ANY   ? '?'
 		    : e->user == PT_YES ? 'u'
 					: '-');
-	}
 	ladder_print(text, &ladder, line, facts);
 }
 
@@ -369,8 +461,8 @@ ladder_walks(struct text *text, const struct walk *expected, const struct walk *
 	for (unsigned i = 0; i < expected->nsteps; i++) {
 		const struct walk_step *step = &expected->step[i];
 
-		ladder.rung[step->level] =
-		    (struct rung){ .care = ~(PTE_A | PTE_D), .want = step->raw & ~(PTE_A | PTE_D) };
+		ladder.rung[step->level] = (struct ladder_rung){ .care = ~(PTE_A | PTE_D),
+			.want = step->raw & ~(PTE_A | PTE_D) };
 	}
 	walk_rights_text(&wanted, expected);
 	ladder_print(text, &ladder, line, facts);

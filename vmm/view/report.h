@@ -19,6 +19,23 @@ struct ladder_facts {
 	const char *replay;      /* command */
 };
 
+/* What is expected of one entry: the bits that matter, and what they should be. */
+struct ladder_rung {
+	uint64_t care, want;
+	const char *bad; /* not NULL: whatever is expected, the entry is malformed, like this */
+};
+
+/*
+ * An expectation about one page as rungs, by level (1..4), for the entries that a walk of it met. Returns the
+ * first level, from the top, whose entry is not as it should be; 0: none of those read.
+ */
+int ladder_rungs(
+    const struct pt_expect *, const struct walk *actual, struct ladder_rung rung[PT_LEVELS + 1]);
+/* "P W NX pa=0x800000": what a rung wants; "any" if nothing. */
+void ladder_rung_text(struct text *, const struct ladder_rung *, int level);
+/* "<- W lost here": how the entry differs from it; nothing if it does not. */
+void ladder_note_text(struct text *, const struct ladder_rung *, int level, uint64_t raw);
+
 /* An expectation against the walk of one page of its range. Facts may be NULL. */
 void ladder_expect(struct text *, const struct pt_expect *, const struct walk *actual,
     const struct ladder_facts *);
