@@ -3,10 +3,10 @@
  * uvmbed audit: boot a guest, run a trace in it if one is given, and put every invariant to it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "vmm/audit/audit.h"
-#include "vmm/cmd/cmd.h"
-#include "vmm/trace/replay.h"
+#include "vmm/cmd/session.h"
 
 struct options {
 	const char *trace;
@@ -46,26 +46,6 @@ list_rules(void)
 	}
 }
 
-/* A bed after its trace, which runs with every check on. NULL: err says why, *bed may be there anyway. */
-static bool
-prepare(struct cmd_common *common, const struct options *o, struct bed **bed, struct bed_err *err)
-{
-	struct trace trace = { 0 };
-	struct check *check = NULL;
-	bool ok = true;
-
-	if (o->trace != NULL)
-		ok =
-		    trace_load(&trace, o->trace, err) && trace_config(&trace, &common->config, err);
-	ok = ok && (*bed = bed_create(&common->config, err)) != NULL;
-	if (ok && o->trace != NULL)
-		ok = (check = check_new(*bed, err)) != NULL &&
-		     trace_replay(&trace, *bed, check, NULL, NULL, err);
-	check_free(check);
-	trace_free(&trace);
-	return ok;
-}
-
 static uint64_t
 total_ns(const struct audit *audit)
 {
@@ -76,8 +56,40 @@ total_ns(const struct audit *audit)
 	return ns;
 }
 
+/* What there is to know about a broken rule. */
+static void
+find(struct finding *f, struct session *s, const struct audit *audit, unsigned rule)
+{
+	struct bed_err err;
+	struct finding_source src = { .bed = s->bed,
+		.err = &err,
+		.check = s->check,
+		.tlb = s->tlb,
+		.recorder = s->recorder };
+
+	audit_fail(audit, rule, &err);
+	finding_make(f, &src);
+}
+
 static json_t *
-audit_json(const struct audit *audit)
+findings_json(struct session *s, const struct audit *audit)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < audit_rules(); i++) {
+		struct finding f;
+
+		if (!audit_verdict(audit, i)->broken)
+			continue;
+		find(&f, s, audit, i);
+		json_array_append_new(list, finding_json(&f));
+		finding_free(&f);
+	}
+	return list;
+}
+
+static json_t *
+audit_json(struct session *s, const struct audit *audit)
 {
 	json_t *list = json_array();
 
@@ -90,15 +102,16 @@ audit_json(const struct audit *audit)
 			      "id", r->id, "statement", r->statement, "holds", !v->broken,
 			      "finding", v->text, "ns", (json_int_t)v->ns));
 	}
-	return json_pack("{s:o, s:I, s:I, s:o}", "context", cmd_json_context(), "read_ns",
+	return json_pack("{s:o, s:I, s:I, s:o, s:o}", "context", cmd_json_context(), "read_ns",
 	    (json_int_t)audit_read_ns(audit), "total_ns", (json_int_t)total_ns(audit), "invariants",
-	    list);
+	    list, "findings", findings_json(s, audit));
 }
 
 static void
-print_audit(const struct audit *audit, const struct snapshot *snap)
+print_audit(struct session *s, const struct audit *audit, const struct snapshot *snap)
 {
-	unsigned broken = 0;
+	unsigned broken = 0, first = 0;
+	struct finding f;
 
 	for (unsigned i = 0; i < audit_rules(); i++) {
 		const struct audit_rule *r = audit_rule(i);
@@ -111,6 +124,12 @@ print_audit(const struct audit *audit, const struct snapshot *snap)
 		if (v->broken)
 			printf("       %s\n", v->text);
 	}
+	/* One explained is enough for a person: what broke one often broke more. */
+	if (audit_broken(audit, &first) != NULL) {
+		find(&f, s, audit, first);
+		finding_print(stdout, &f);
+		finding_free(&f);
+	}
 	printf(
 	    "%u of %u invariants hold; %llu pages mapped in %zu tables; %.1f us to read, %.1f us "
 	    "with every rule that follows a call\n",
@@ -120,30 +139,73 @@ print_audit(const struct audit *audit, const struct snapshot *snap)
 
 /* Twice: the times are those of the second audit, with memory and caches warm, as after every call. */
 static int
-audit_and_report(const struct bed *bed, const struct cmd_common *common, struct bed_err *err)
+audit_and_report(struct session *s, const struct cmd_common *common)
 {
-	struct audit_source src = audit_source(bed);
-	struct audit *audit = audit_new(bed, err);
+	struct audit_source src = audit_source(s->bed);
+	struct audit *audit = audit_new(s->bed, &s->err);
 	struct snapshot snap = { 0 };
 	unsigned first;
 	int rc;
 
-	if (audit == NULL || !snapshot_take(&snap, &src.view, NULL, err) ||
-	    !audit_run(audit, &src, &snap, AUDIT_CONTENT, err) ||
-	    !audit_run(audit, &src, &snap, AUDIT_CONTENT, err)) {
-		rc = cmd_error(err);
+	if (audit == NULL || !snapshot_take(&snap, &src.view, NULL, &s->err) ||
+	    !audit_run(audit, &src, &snap, AUDIT_CONTENT, &s->err) ||
+	    !audit_run(audit, &src, &snap, AUDIT_CONTENT, &s->err)) {
+		rc = cmd_error(&s->err);
 	} else {
 		rc = audit_broken(audit, &first) != NULL ? BED_E_FINDING : BED_OK;
 		if (!common->json) {
-			print_audit(audit, &snap);
+			print_audit(s, audit, &snap);
 		} else {
-			int json_rc = cmd_print_json(audit_json(audit));
+			int json_rc = cmd_print_json(audit_json(s, audit));
 
 			rc = rc != BED_OK ? rc : json_rc;
 		}
 	}
 	snapshot_free(&snap);
 	audit_free(audit);
+	return rc;
+}
+
+/* The program itself failed: that is reported, and no audit made. */
+static int
+report_failure(struct session *s, const struct trace *trace, const struct cmd_common *common)
+{
+	json_t *finding = NULL;
+	char *command, *text;
+	int rc = (int)s->err.class;
+
+	if (s->bed == NULL || (rc != BED_E_FINDING && rc != BED_E_GUEST))
+		return cmd_error(&s->err);
+	command = session_command(
+	    &common->config, &(struct session_opts){ .witnesses = CHECK_ALL }, trace->file);
+	text = session_report(s, trace, command, &finding);
+	if (common->json)
+		cmd_print_json(json_pack("{s:o, s:s, s:o}", "context", cmd_json_context(), "report",
+		    text != NULL ? text : "", "findings",
+		    finding != NULL ? json_pack("[o]", finding) : json_array()));
+	else
+		printf("%s", text != NULL ? text : s->err.text);
+	free(text);
+	free(command);
+	return rc;
+}
+
+static int
+run_audit(const struct cmd_common *common, const struct options *o)
+{
+	struct session s = { .bed = NULL };
+	struct trace trace = { 0 };
+	int rc;
+
+	if (o->trace != NULL && !trace_load(&trace, o->trace, &s.err))
+		return cmd_error(&s.err);
+	if (session_run(&s, o->trace != NULL ? &trace : NULL, &common->config,
+		&(struct session_opts){ .witnesses = CHECK_ALL }))
+		rc = audit_and_report(&s, common);
+	else
+		rc = report_failure(&s, &trace, common);
+	session_end(&s);
+	trace_free(&trace);
 	return rc;
 }
 
@@ -161,17 +223,11 @@ cmd_audit(int argc, char **argv)
 		NULL, NULL, NULL };
 	struct cmd_common common;
 	struct options o = { 0 };
-	struct bed_err err = { 0 };
-	struct bed *bed = NULL;
-	int rc;
 
 	cmd_parse(&argp, argc, argv, &common, &o);
 	if (o.markdown) {
 		list_rules();
 		return BED_OK;
 	}
-	rc = prepare(&common, &o, &bed, &err) ? audit_and_report(bed, &common, &err)
-	                                      : cmd_error(&err);
-	bed_destroy(bed);
-	return rc;
+	return run_audit(&common, &o);
 }

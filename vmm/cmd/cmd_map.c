@@ -1,25 +1,32 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * uvmbed map: every mapping of a freshly booted guest; uvmbed walk: one address, level by level. With
- * --trace FILE both look at the guest after that program has run.
+ * --trace FILE both look at the guest after that program has run, with --core FILE at one that is gone.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/bundle/core.h"
 #include "vmm/cmd/cmd.h"
 #include "vmm/trace/replay.h"
 #include "vmm/view/json.h"
 #include "vmm/view/print.h"
 
 struct look {
-	const char *trace;
+	const char *trace, *core;
 	bool all, tables;
 	uint64_t address;
 	bool have_address;
 };
 
+#define CORE_OPTION                                                                              \
+	{                                                                                        \
+		"core", 'c', "FILE", 0, "look at this core of a failure bundle, boot nothing", 0 \
+	}
+
 static const struct argp_option map_options[] = {
 	{ "trace", 't', "FILE", 0, "run this program first", 0 },
+	CORE_OPTION,
 	{ "all", 'a', NULL, 0, "one line a run of frames: do not fold", 0 },
 	{ "tables", 'T', NULL, 0, "list the table pages too", 0 },
 	{ 0 },
@@ -27,6 +34,7 @@ static const struct argp_option map_options[] = {
 
 static const struct argp_option walk_options[] = {
 	{ "trace", 't', "FILE", 0, "run this program first", 0 },
+	CORE_OPTION,
 	{ 0 },
 };
 
@@ -38,6 +46,9 @@ parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 't':
 		look->trace = arg;
+		return 0;
+	case 'c':
+		look->core = arg;
 		return 0;
 	case 'a':
 		look->all = true;
@@ -75,6 +86,13 @@ parse_walk(int key, char *arg, struct argp_state *state)
 	return parse(key, arg, state);
 }
 
+/* What is looked at: a bed, or a core of one. */
+struct sight {
+	struct bed *bed; /* NULL: a core */
+	struct core core;
+	struct view view;
+};
+
 /* A bed, after its trace if there is one. */
 static struct bed *
 bed_to_look_at(struct cmd_common *common, const struct look *look, struct bed_err *err)
@@ -100,6 +118,32 @@ bed_to_look_at(struct cmd_common *common, const struct look *look, struct bed_er
 	return NULL;
 }
 
+static bool
+sight_open(struct sight *s, struct cmd_common *common, const struct look *look, struct bed_err *err)
+{
+	*s = (struct sight){ .bed = NULL };
+	if (look->core != NULL && look->trace != NULL)
+		return bed_fail(err, BED_E_USAGE, "--core and --trace exclude each other");
+	if (look->core != NULL) {
+		if (!core_open(&s->core, look->core, err))
+			return false;
+		s->view = s->core.view;
+		return true;
+	}
+	s->bed = bed_to_look_at(common, look, err);
+	if (s->bed == NULL)
+		return false;
+	s->view = bed_view(s->bed);
+	return true;
+}
+
+static void
+sight_close(struct sight *s)
+{
+	core_close(&s->core);
+	bed_destroy(s->bed);
+}
+
 int
 cmd_map(int argc, char **argv)
 {
@@ -109,16 +153,13 @@ cmd_map(int argc, char **argv)
 	struct look look = { 0 };
 	struct bed_err err = { 0 };
 	struct snapshot snap = { 0 };
-	struct view view;
-	struct bed *bed;
+	struct sight sight;
 	int rc = BED_OK;
 
 	cmd_parse(&argp, argc, argv, &common, &look);
-	bed = bed_to_look_at(&common, &look, &err);
-	if (bed == NULL)
+	if (!sight_open(&sight, &common, &look, &err))
 		return cmd_error(&err);
-	view = bed_view(bed);
-	if (!snapshot_take(&snap, &view, NULL, &err))
+	if (!snapshot_take(&snap, &sight.view, NULL, &err))
 		rc = cmd_error(&err);
 	else if (common.json)
 		rc = cmd_print_json(json_pack(
@@ -126,7 +167,7 @@ cmd_map(int argc, char **argv)
 	else
 		view_map_print(stdout, &snap, &(struct map_style){ look.all, look.tables });
 	snapshot_free(&snap);
-	bed_destroy(bed);
+	sight_close(&sight);
 	return rc;
 }
 
@@ -154,24 +195,22 @@ cmd_walk(int argc, char **argv)
 	struct cmd_common common;
 	struct look look = { 0 };
 	struct bed_err err = { 0 };
-	struct view view;
+	struct sight sight;
 	struct walk walk;
-	struct bed *bed;
 	int rc = BED_OK;
 
 	cmd_parse(&argp, argc, argv, &common, &look);
-	bed = bed_to_look_at(&common, &look, &err);
-	if (bed == NULL)
+	if (!sight_open(&sight, &common, &look, &err))
 		return cmd_error(&err);
-	view = bed_view(bed);
-	walk = view_walk(&view, GVA(look.address));
+	walk = view_walk(&sight.view, GVA(look.address));
 	if (common.json)
 		rc = cmd_print_json(json_pack(
 		    "{s:o, s:o}", "context", cmd_json_context(), "walk", view_walk_json(&walk)));
 	else {
 		view_walk_print(stdout, &walk);
-		print_second_opinion(bed, &walk);
+		if (sight.bed != NULL)
+			print_second_opinion(sight.bed, &walk);
 	}
-	bed_destroy(bed);
+	sight_close(&sight);
 	return rc;
 }
