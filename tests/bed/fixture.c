@@ -47,6 +47,12 @@ scaled_ms(unsigned ms)
 	return n == 0 || n > 1000 ? ms : ms * (unsigned)n;
 }
 
+unsigned
+scaled_rounds(unsigned n)
+{
+	return (n + scaled_ms(1) - 1) / scaled_ms(1);
+}
+
 struct bed_config
 bed_opts_config(const struct bed_opts *opts)
 {

@@ -135,6 +135,9 @@ page_of(gva_t va, uint64_t i)
 /* Time limits count in the machine's own pace: the emulated one is slower. */
 unsigned scaled_ms(unsigned ms);
 
+/* Of rounds that only make a test more thorough: fewer on the emulated machine. */
+unsigned scaled_rounds(unsigned n);
+
 /* The engine's class; ends the test without KVM. */
 enum engine_class engine_class(void);
 
