@@ -24,8 +24,7 @@ stop_point(int id)
 	struct bed_cpushare *share = curcpu()->ci_share;
 
 	/* Of several CPUs that come here at once one stops. */
-	if (likely(armed != (uint64_t)id) ||
-	    !__sync_bool_compare_and_swap(&armed, (uint64_t)id, 0))
+	if (likely(armed != (uint64_t)id) || !__sync_bool_compare_and_swap(&armed, (uint64_t)id, 0))
 		return;
 	share->death.info = (uint64_t)id;
 	bed_exit(BED_EXIT_SYNC);

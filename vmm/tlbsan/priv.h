@@ -17,7 +17,7 @@ struct held_lock {
 };
 
 struct tlb_cpu {
-	uint64_t missed, missed_global; /* off: the last store that it did not hear of in time */
+	uint64_t missed, missed_global;   /* off: the last store that it did not hear of in time */
 	uint64_t clean, clean_but_global; /* begin of the last full flush, of the last CR3 load */
 	uint64_t sent;                    /* ticket of its last request */
 	bool has_wasted;                  /* an invalidation for nothing, not reported yet: it */
@@ -33,7 +33,7 @@ struct tlb {
 	void *report_arg;
 	struct ledger ledger;
 	struct shadow shadow;
-	uint64_t on; /* CPUs that use translations */
+	uint64_t on;   /* CPUs that use translations */
 	uint64_t ever; /* CPUs that did at some time: those that may hold some */
 	unsigned ncpu;
 	uint64_t ticket; /* of the last event */
