@@ -33,7 +33,7 @@ TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-fra
 # The twin as a machine: the whole guest kernel but for what is the CPU's.
 MACHINE := $(COMMON) -D_GNU_SOURCE -Iguest/twin/engine -Iguest/twin -Iguest -DBED_TWIN -fPIE \
            -fno-omit-frame-pointer -fno-strict-aliasing -fno-builtin-printf -fno-delete-null-pointer-checks
-ASGUEST := -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector -fcf-protection=none \
+ASGUEST := -ftls-model=local-exec -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector -fcf-protection=none \
            -fno-delete-null-pointer-checks
 # COV=1, with an O= of its own: lines and branches are counted, the sanitizers are left out (make coverage).
 ifdef COV

@@ -111,3 +111,10 @@ rw_exit_slow(struct rwlock *rw)
 	if (next == 0 && (owner & RWLOCK_WAIT))
 		wakeup(rw);
 }
+
+int
+rw_wake(struct rwlock *rw)
+{
+	wakeup(rw);
+	return 0;
+}

@@ -154,6 +154,7 @@ void rw_init(struct rwlock *, const char *name);
 void rw_init_rank(struct rwlock *, const char *name, enum lock_rank);
 int rw_enter_slow(struct rwlock *, int flags);
 void rw_exit_slow(struct rwlock *);
+int rw_wake(struct rwlock *); /* 0 */
 
 /* Held for writing by the current thread. */
 static inline bool
@@ -209,16 +210,29 @@ rw_exit(struct rwlock *rw)
 		rw_exit_slow(rw);
 }
 
-/* The same when it is known to be held for writing. */
-static inline void
+/*
+ * For writing, where every instruction counts: no call, so the caller need not save a register. False: it
+ * is not free.
+ */
+static inline bool
+rw_enter_write_try(struct rwlock *rw)
+{
+	uintptr_t self = (uintptr_t)curcpu()->ci_curthread;
+
+	if (unlikely(!__sync_bool_compare_and_swap(&rw->rwl_owner, 0, self | RWLOCK_WRLOCK)))
+		return false;
+	EVENT(LOCK, rw, LOCK_WRITE, 0);
+	return true;
+}
+
+/* Held for writing: free, whatever the flags were. True: somebody waits, and the caller calls rw_wake(). */
+static inline bool
 rw_exit_write(struct rwlock *rw)
 {
 	KASSERT(rw_write_held(rw));
 	lock_dropped(rw, rw->rwl_name);
 	EVENT(UNLOCK, rw, LOCK_WRITE, 0);
-	if (unlikely(!__sync_bool_compare_and_swap(
-		&rw->rwl_owner, (uintptr_t)curcpu()->ci_curthread | RWLOCK_WRLOCK, 0)))
-		rw_exit_slow(rw);
+	return unlikely(__atomic_exchange_n(&rw->rwl_owner, 0, __ATOMIC_RELEASE) & RWLOCK_WAIT);
 }
 
 #endif

@@ -12,34 +12,34 @@
 
 #define NODES_PER_PAGE ((uint32_t)(PAGE_SIZE / sizeof(struct uvm_addr_node)))
 
-static struct vm_map_entry nobody; /* in the place of a single hole that is not wanted: start 0 */
-
 void
 uvm_addr_init(struct uvm_addr *ua, struct vm_map_entry *header, vaddr_t min, vaddr_t max,
     enum uvm_addr_fit fit)
 {
 	uint64_t pages;
-	uint32_t levels = 1;
+	uint32_t levels = 2;
 
 	*ua = (struct uvm_addr){
 		.base = min & ~((UINT64_C(64) << PAGE_SHIFT) - 1),
 		.header = header,
 		.top = header,
 		.hint = header,
+		.cut = header,
 		.fit = fit,
 	};
 	pages = (max - ua->base) >> PAGE_SHIFT;
-	for (uint64_t reach = 64; reach < pages; reach <<= 6)
+	for (uint64_t reach = 64 * 64; reach < pages; reach <<= 6)
 		levels++;
 	/*
-	 * An operation puts at most three pages into columns (two holes and an entry), each below the
-	 * root; and it may raise the root from nothing.
+	 * An operation puts at most two pages into the trie (a new entry's, and that of the one before it),
+	 * each below the root; and it may raise the root from nothing.
 	 */
-	ua->need = 3 * (levels - 1) + levels;
+	ua->need = 2 * (levels - 1) + levels;
+	ua->closed = UVM_ADDR_LOW;
 	ua->near = UINT64_MAX;
 	/* First fit compares holes of different sizes: it wants all of them in the trie. */
 	for (unsigned c = 0; c <= UVM_ADDR_BIG; c++)
-		ua->single[c] = fit == UVM_ADDR_FIRSTFIT ? &nobody : NULL;
+		ua->floor[c] = fit == UVM_ADDR_FIRSTFIT ? 0 : UVM_ADDR_NO_FLOOR;
 }
 
 void
@@ -52,6 +52,8 @@ uvm_addr_feed(struct uvm_addr *ua, void *page)
 		ua->spare = n;
 	}
 	ua->nspare += NODES_PER_PAGE;
+	if (ua->nspare >= ua->need)
+		ua->closed &= ~(uint32_t)UVM_ADDR_LOW;
 	ua->nnodes += NODES_PER_PAGE;
 }
 
@@ -84,13 +86,14 @@ uvm_addr_drain(struct uvm_addr *ua)
 		}
 	}
 	ua->root = NULL;
-	ua->hint = ua->header;
-	ua->idle = NULL;
+	ua->hint = ua->cut = ua->header;
+	ua->header->leaf = NULL;
 	ua->reach = ua->have = ua->in_trie = 0;
 	ua->near = UINT64_MAX;
 	ua->shift = 0;
 	ua->big = 0;
 	ua->nspare = 0;
+	ua->closed |= UVM_ADDR_LOW;
 	n = ua->spare;
 	if (n != NULL) {
 		ua->spare = n->up;
@@ -99,58 +102,25 @@ uvm_addr_drain(struct uvm_addr *ua)
 	return n;
 }
 
-static __noinline void
-sort_into_trie(struct uvm_addr *ua, struct vm_map_entry *e, unsigned column)
+static inline uint64_t
+big_key(const struct uvm_addr *ua, const struct vm_map_entry *e)
 {
-	uint64_t page = page_number(ua, VMMAP_FREE_START(e));
-
-	e->hole.leaf = trie_leaf(ua, page);
-	trie_set(ua, e->hole.leaf, page, column, e);
-}
-
-static inline void
-sort_out_of_trie(struct uvm_addr *ua, struct vm_map_entry *e, unsigned column)
-{
-	trie_clear(ua, e->hole.leaf, VMMAP_FREE_START(e), column);
-}
-
-/* As above for a hole that may be big. */
-static __noinline void
-sort_in_big(struct uvm_addr *ua, struct vm_map_entry *e)
-{
-	if (ua->fit == UVM_ADDR_BESTFIT) {
-		uvm_addr_tree_insert(
-		    ua, e, e->fspace >> PAGE_SHIFT << 32 | page_number(ua, VMMAP_FREE_START(e)));
-	} else {
-		ua->have |= UINT64_C(1) << UVM_ADDR_BIG;
-		sort_into_trie(ua, e, UVM_ADDR_BIG);
-	}
+	return e->fspace >> PAGE_SHIFT << 32 | page_number(ua, VMMAP_FREE_START(e));
 }
 
 void
 uvm_addr_sort_in(struct uvm_addr *ua, struct vm_map_entry *e)
 {
-	vaddr_t start = VMMAP_FREE_START(e);
 	uint64_t pages = e->fspace >> PAGE_SHIFT;
-	struct vm_map_entry *s;
 
-	if (unlikely(pages >= UVM_ADDR_BIG)) {
-		sort_in_big(ua, e);
-		return;
+	if (pages < UVM_ADDR_BIG) {
+		uvm_addr_small_in(ua, e, VMMAP_FREE_START(e), pages);
+	} else if (ua->fit == UVM_ADDR_BESTFIT) {
+		uvm_addr_tree_insert(ua, e, big_key(ua, e));
+	} else {
+		ua->have |= UINT64_C(1) << UVM_ADDR_BIG;
+		trie_set(ua, e->leaf, page_number(ua, VMMAP_FREE_START(e)), UVM_ADDR_BIG);
 	}
-	ua->align[pages] |= uvm_addr_hole_bits(start, start + e->fspace);
-	ua->have |= UINT64_C(1) << pages;
-	s = ua->single[pages];
-	if (s == NULL) {
-		if (start <= ua->floor[pages] || (ua->in_trie >> pages & 1) == 0) {
-			ua->single[pages] = e;
-			return;
-		}
-	} else if (e->start < s->start) {
-		ua->single[pages] = e;
-		e = s;
-	}
-	sort_into_trie(ua, e, (unsigned)pages);
 }
 
 void
@@ -158,19 +128,52 @@ uvm_addr_sort_out(struct uvm_addr *ua, struct vm_map_entry *e)
 {
 	uint64_t pages = e->fspace >> PAGE_SHIFT;
 
-	if (unlikely(pages >= UVM_ADDR_BIG)) {
-		if (ua->fit == UVM_ADDR_BESTFIT)
-			uvm_addr_tree_remove(ua, e);
-		else
-			sort_out_of_trie(ua, e, UVM_ADDR_BIG);
-	} else if (ua->single[pages] == e) {
-		ua->single[pages] = NULL;
-		ua->floor[pages] = VMMAP_FREE_START(e);
-		if ((ua->in_trie >> pages & 1) == 0)
-			ua->have &= ~(UINT64_C(1) << pages);
-	} else {
-		sort_out_of_trie(ua, e, (unsigned)pages);
+	if (pages < UVM_ADDR_BIG)
+		uvm_addr_small_out(ua, e, VMMAP_FREE_START(e), pages);
+	else if (ua->fit == UVM_ADDR_BESTFIT)
+		uvm_addr_tree_remove(ua, e);
+	else
+		trie_clear(ua, e->leaf, page_number(ua, VMMAP_FREE_START(e)), UVM_ADDR_BIG);
+}
+
+/* uvm_addr_resort() between leaves, or between small and big. */
+static __noinline void
+resort_anyhow(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t end, vsize_t fspace)
+{
+	uvm_addr_sort_out(ua, e);
+	uvm_addr_move(ua, e, end);
+	e->fspace = fspace;
+	if (fspace != 0)
+		uvm_addr_sort_in(ua, e);
+}
+
+void
+uvm_addr_resort(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t end, vsize_t fspace)
+{
+	uint64_t old = e->fspace >> PAGE_SHIFT, new = fspace >> PAGE_SHIFT;
+	bool big = new >= UVM_ADDR_BIG;
+
+	if (unlikely(!uvm_addr_is_near(e, end)) || (old >= UVM_ADDR_BIG) != big) {
+		resort_anyhow(ua, e, end, fspace);
+		return;
 	}
+	if (!big)
+		uvm_addr_small_out(ua, e, e->end, old);
+	e->fspace = fspace;
+	if (end != e->end)
+		uvm_addr_move_near(e, end);
+	if (big)
+		uvm_addr_tree_rekey(ua, e, big_key(ua, e));
+	else if (new != 0)
+		uvm_addr_small_in(ua, e, end, new);
+}
+
+void
+uvm_addr_move_far(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t end)
+{
+	uvm_addr_leave(ua, e, e->end);
+	e->end = end;
+	uvm_addr_enter(ua, e, end);
 }
 
 static inline bool

@@ -24,7 +24,7 @@
  *   - the last one, which ends at the end of the map, is held outside (`top`);
  *   - of each size below UVM_ADDR_BIG pages, the lowest may be held outside, too (`single`);
  *   - the others of these sizes are bits in a 64-ary trie over page numbers (uvm_addr_trie.h), which has
- *     one column per hole size, and one more for the starts of entries;
+ *     one column per hole size, and one more for the entries themselves;
  *   - bigger holes are in a crit-bit tree keyed by (size, address) (uvm_addr_tree.h); under first fit
  *     in one more column of the trie instead.
  *
@@ -83,7 +83,8 @@ struct uvm_addr {
 	vaddr_t base;                /* address of page number 0: min_offset down to 64 pages */
 	struct vm_map_entry *header; /* the map's */
 	struct vm_map_entry *top;    /* its hole ends at max_offset */
-	struct vm_map_entry *hint;   /* some entry, or the header: what is likely looked for next */
+	/* Entries, or the header, that are likely looked for next: put in last, cut at its beginning last. */
+	struct vm_map_entry *hint, *cut;
 	uint64_t have;               /* bit c: there are holes of c pages */
 	uint64_t in_trie;            /* bit c: column c of the trie is not empty */
 	uintptr_t big;               /* root of the tree of big holes */
@@ -93,20 +94,26 @@ struct uvm_addr {
 	uint32_t fit;   /* enum uvm_addr_fit */
 	uint64_t near;  /* the leaf found last, and page number / 64 of it */
 	struct uvm_addr_node *near_leaf;
-	/* A leaf with no start of an entry in it that the bits above may not know of yet, and its number. */
-	struct uvm_addr_node *idle;
-	uint64_t idle_leaf;
 	struct uvm_addr_node *spare; /* nodes in stock, linked by `up` */
 	uint32_t nspare;
 	uint32_t need;   /* most nodes one operation can take */
 	uint32_t nnodes; /* nodes fed in altogether: a multiple of 4 */
+	uint32_t closed; /* why nobody may change the map now, or not yet: UVM_ADDR_LOW, UVM_ADDR_BUSY */
 	/* Of each size: OR of uvm_addr_hole_bits() of its holes, or more. */
 	uint64_t align[UVM_ADDR_BIG + 1];
 	/* Of each size the lowest hole, if it is known; it is not in the trie. */
 	struct vm_map_entry *single[UVM_ADDR_BIG + 1];
-	/* While it is not known: all of the size are at or above this. */
+	/*
+	 * Of each size: none is below this, and the single one, if there is one, is at it. Best fit: no
+	 * hole of the size, no floor. First fit: always 0, so that every hole goes into the trie.
+	 */
 	vaddr_t floor[UVM_ADDR_BIG + 1];
 };
+#define UVM_ADDR_NO_FLOOR UINT64_MAX
+
+/* uvm_addr.closed */
+#define UVM_ADDR_LOW  1 /* nspare < need */
+#define UVM_ADDR_BUSY 2 /* VM_MAP_BUSY */
 
 /* min and max: page aligned. `header` must describe one hole, [min, max). Takes no memory. */
 void uvm_addr_init(
@@ -116,7 +123,7 @@ void uvm_addr_init(
 static inline bool
 uvm_addr_stocked(const struct uvm_addr *ua)
 {
-	return ua->nspare >= ua->need;
+	return (ua->closed & UVM_ADDR_LOW) == 0;
 }
 void uvm_addr_feed(struct uvm_addr *, void *page);
 

@@ -9,9 +9,17 @@
 #include "uvm_addr_fit.h"
 #include "uvm_addr_trie.h"
 
-/* Holes in the trie or the tree. */
+/* A hole of which the short ways below do not know enough; e->fspace is not 0, and e is not `top`. */
 void uvm_addr_sort_in(struct uvm_addr *, struct vm_map_entry *);
 void uvm_addr_sort_out(struct uvm_addr *, struct vm_map_entry *);
+/* The first entry that ends, with its guard, above va, or the header. */
+struct vm_map_entry *uvm_addr_above(const struct uvm_addr *, vaddr_t va);
+
+/* uvm_addr_hole_resize() of a hole that is in the index. */
+void uvm_addr_resort(struct uvm_addr *, struct vm_map_entry *, vaddr_t end, vsize_t fspace);
+
+/* uvm_addr_move() to another leaf. */
+void uvm_addr_move_far(struct uvm_addr *, struct vm_map_entry *, vaddr_t end);
 
 /*
  * Place size bytes (a multiple of the page size, not 0) at a multiple of align (0 or a power of two). The
@@ -23,130 +31,188 @@ struct vm_map_entry *uvm_addr_select_slow(
 /* The same when it is page alignment, best fit, and no small hole. */
 struct vm_map_entry *uvm_addr_select_big(const struct uvm_addr *, vsize_t size);
 
-/* Column 0: the address at which an entry starts. */
-static inline void
-uvm_addr_enter(struct uvm_addr *ua, struct vm_map_entry *e)
+/*
+ * An entry in or out of column 0, where its hole starts or would start. If it has one, that is out of the
+ * index meanwhile.
+ */
+static __always_inline void
+uvm_addr_enter_in(struct uvm_addr_node *leaf, struct vm_map_entry *e, uint64_t page)
 {
-	uint64_t page = page_number(ua, e->start);
-
-	e->leaf = trie_leaf(ua, page);
-	trie_set(ua, e->leaf, page, 0, e);
+	e->leaf = leaf;
+	trie_enter(leaf, page, e);
 }
 
-static inline void
-uvm_addr_leave(struct uvm_addr *ua, struct vm_map_entry *e)
+static __always_inline void
+uvm_addr_enter(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t hole_start)
 {
-	struct uvm_addr_node *leaf = e->leaf;
-	uint64_t new = leaf->col[0] & ~(UINT64_C(1) << in_leaf(e->start));
+	uint64_t page = page_number(ua, hole_start);
 
-	leaf->col[0] = new;
-	if (new == 0 && ua->idle != leaf) {
-		if (ua->idle != NULL)
-			uvm_addr_trie_settle(ua);
-		ua->idle = leaf;
-		ua->idle_leaf = page_number(ua, e->start) >> 6;
-	}
+	uvm_addr_enter_in(trie_leaf(ua, page), e, page);
 }
 
-/* The same entry starts elsewhere, and nothing between. Sets e->start. */
-static inline void
-uvm_addr_move(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t start)
+static __always_inline void
+uvm_addr_leave(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t hole_start)
 {
-	struct uvm_addr_node *leaf = e->leaf;
-
-	if (unlikely((e->start ^ start) >> (PAGE_SHIFT + 6) != 0)) {
-		uvm_addr_leave(ua, e);
-		e->start = start;
-		uvm_addr_enter(ua, e);
-		return;
-	}
-	leaf->col[0] = (leaf->col[0] & ~(UINT64_C(1) << in_leaf(e->start))) | UINT64_C(1)
-	                                                                          << in_leaf(start);
-	leaf->sub[in_leaf(start)] = e;
-	e->start = start;
+	trie_leave(e->leaf, page_number(ua, hole_start));
 }
 
-/* `e` takes over the start of `old`, which is its own now. */
-static inline void
-uvm_addr_inherit(struct vm_map_entry *e, const struct vm_map_entry *old)
+/* An entry without a guard ends elsewhere. Sets e->end. Within its leaf, ... */
+static __always_inline bool
+uvm_addr_is_near(const struct vm_map_entry *e, vaddr_t end)
 {
-	e->leaf = old->leaf;
-	e->leaf->sub[in_leaf(e->start)] = e;
+	return likely((e->end ^ end) >> (PAGE_SHIFT + 6) == 0);
+}
+
+static __always_inline void
+uvm_addr_move_near(struct vm_map_entry *e, vaddr_t end)
+{
+	trie_move(e->leaf, e->end >> PAGE_SHIFT, end >> PAGE_SHIFT, e);
+	e->end = end;
+}
+
+/* ... or not. */
+static __always_inline void
+uvm_addr_move(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t end)
+{
+	if (uvm_addr_is_near(e, end))
+		uvm_addr_move_near(e, end);
+	else
+		uvm_addr_move_far(ua, e, end);
 }
 
 /*
  * The hole after an entry: out before its extent, or the entry's being the last one, changes; in before
  * anything searches. A hole of no bytes is nowhere. The last entry's is `top`, which is set by
  * whoever puts in the hole of the entry that is last then.
+ *
+ * `quick`: true, and done, if a small hole is, or becomes, the one of its size that is held outside.
  */
+static __always_inline bool
+uvm_addr_quick_in(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t start, vsize_t fspace)
+{
+	uint64_t pages = fspace >> PAGE_SHIFT;
+
+	if (unlikely(pages >= UVM_ADDR_BIG) || start > ua->floor[pages] ||
+	    ua->single[pages] != NULL)
+		return false;
+	ua->align[pages] |= uvm_addr_hole_bits(start, start + fspace);
+	ua->have |= UINT64_C(1) << pages;
+	ua->single[pages] = e;
+	ua->floor[pages] = start;
+	return true;
+}
+
+static __always_inline bool
+uvm_addr_quick_out(struct uvm_addr *ua, struct vm_map_entry *e, vsize_t fspace)
+{
+	uint64_t pages = fspace >> PAGE_SHIFT;
+
+	if (unlikely(pages >= UVM_ADDR_BIG) || ua->single[pages] != e)
+		return false;
+	ua->single[pages] = NULL;
+	if ((ua->in_trie >> pages & 1) == 0) {
+		ua->have &= ~(UINT64_C(1) << pages);
+		ua->floor[pages] = UVM_ADDR_NO_FLOOR;
+	}
+	return true;
+}
+
+/* Any small hole; neither calls anything. */
+static __always_inline void
+uvm_addr_small_in(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t start, uint64_t pages)
+{
+	ua->align[pages] |= uvm_addr_hole_bits(start, start + (pages << PAGE_SHIFT));
+	ua->have |= UINT64_C(1) << pages;
+	if (start <= ua->floor[pages]) {
+		struct vm_map_entry *old = ua->single[pages];
+
+		ua->single[pages] = e;
+		ua->floor[pages] = start;
+		if (old == NULL)
+			return;
+		e = old;
+		start = VMMAP_FREE_START(e);
+	}
+	trie_set(ua, e->leaf, page_number(ua, start), pages);
+}
+
+static __always_inline void
+uvm_addr_small_out(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t start, uint64_t pages)
+{
+	if (!uvm_addr_quick_out(ua, e, pages << PAGE_SHIFT))
+		trie_clear(ua, e->leaf, page_number(ua, start), pages);
+}
+
 static inline void
 uvm_addr_hole_insert(struct uvm_addr *ua, struct vm_map_entry *e)
 {
 	if (e->next == ua->header)
 		ua->top = e;
-	else if (e->fspace != 0)
+	else if (e->fspace != 0 && !uvm_addr_quick_in(ua, e, VMMAP_FREE_START(e), e->fspace))
 		uvm_addr_sort_in(ua, e);
 }
 
-/* uvm_addr_sort_out(), quick for the lowest hole of a small size. */
+/* e, not the last one and without a guard, ends elsewhere if `moved`, with more or less of a hole. */
 static __always_inline void
-uvm_addr_take(struct uvm_addr *ua, struct vm_map_entry *e)
+uvm_addr_hole_resize(
+    struct uvm_addr *ua, struct vm_map_entry *e, const bool moved, vaddr_t end, vsize_t fspace)
 {
-	uint64_t pages = e->fspace >> PAGE_SHIFT;
+	vsize_t old = e->fspace;
 
-	if (likely(pages < UVM_ADDR_BIG) && ua->single[pages] == e) {
-		ua->single[pages] = NULL;
-		ua->floor[pages] = VMMAP_FREE_START(e);
-		if ((ua->in_trie >> pages & 1) == 0)
-			ua->have &= ~(UINT64_C(1) << pages);
-	} else {
-		uvm_addr_sort_out(ua, e);
+	if (old != 0 && !uvm_addr_quick_out(ua, e, old)) {
+		uvm_addr_resort(ua, e, end, fspace);
+		return;
 	}
+	if (moved)
+		uvm_addr_move(ua, e, end);
+	e->fspace = fspace;
+	if (fspace != 0 && !uvm_addr_quick_in(ua, e, end, fspace))
+		uvm_addr_sort_in(ua, e);
 }
 
 static inline void
 uvm_addr_hole_remove(struct uvm_addr *ua, struct vm_map_entry *e)
 {
-	if (e != ua->top && e->fspace != 0)
+	if (e != ua->top && e->fspace != 0 && !uvm_addr_quick_out(ua, e, e->fspace))
 		uvm_addr_sort_out(ua, e);
 }
 
-/* uvm_addr_lookup() for those who may write: quick in the entry that was put in or cut last. */
-static inline struct vm_map_entry *
-uvm_addr_find(struct uvm_addr *ua, vaddr_t va)
+/*
+ * uvm_addr_select_slow() for a best-fit map and page alignment, in three steps of which none calls anything;
+ * the place is the start of the hole. First: is there a small hole, and of which size? 0: no.
+ */
+static __always_inline uint64_t
+uvm_addr_small_sizes(const struct uvm_addr *ua, vsize_t size)
 {
-	struct vm_map_entry *e = ua->hint;
-
-	if (likely(va >= e->start && va < e->end))
-		return e;
-	return uvm_addr_find_slow(ua, va);
+	return likely(size < UVM_ADDR_BIG * PAGE_SIZE) ? ua->have & COLUMNS_FROM(size >> PAGE_SHIFT)
+	                                               : 0;
 }
 
-/*
- * uvm_addr_select_slow() for a best-fit map and page alignment: quick when a hole of a small size is the
- * one, or no big one is left but the last. The place is the start of the hole.
- */
-static inline struct vm_map_entry *
-uvm_addr_select(struct uvm_addr *ua, vsize_t size)
+/* The hole, where it is held outside, or only the last one is left; NULL: it is not. */
+static __always_inline struct vm_map_entry *
+uvm_addr_select_held(const struct uvm_addr *ua, vsize_t size)
 {
-	uint64_t columns = 0;
+	uint64_t sizes = uvm_addr_small_sizes(ua, size);
 	struct vm_map_entry *e = ua->top, *s;
-	unsigned c;
 
-	if (likely(size < UVM_ADDR_BIG * PAGE_SIZE))
-		columns = ua->have & COLUMNS_FROM(size >> PAGE_SHIFT);
-	if (columns == 0) {
-		if (ua->big != 0)
-			return uvm_addr_select_big(ua, size);
-		return likely(e->fspace >= size) ? e : NULL;
-	}
-	c = lowest_bit(columns);
-	s = ua->single[c];
+	if (unlikely(sizes == 0))
+		return ua->big == 0 && e->fspace >= size ? e : NULL;
+	s = ua->single[lowest_bit(sizes)];
+	/* The last hole has the highest address: it wins only if it is smaller. */
+	return s != NULL && likely(e->fspace >= s->fspace || e->fspace < size) ? s : NULL;
+}
+
+/* A small one, which there is. */
+static __always_inline struct vm_map_entry *
+uvm_addr_select_small(struct uvm_addr *ua, vsize_t size)
+{
+	unsigned c = lowest_bit(uvm_addr_small_sizes(ua, size));
+	struct vm_map_entry *e = ua->top, *s = ua->single[c];
+
 	if (s == NULL) {
 		s = trie_first(ua, c);
 		ua->floor[c] = VMMAP_FREE_START(s);
 	}
-	/* The last hole has the highest address: it wins only if it is smaller. */
 	return likely(e->fspace >= s->fspace || e->fspace < size) ? s : e;
 }
 

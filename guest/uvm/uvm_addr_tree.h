@@ -16,6 +16,8 @@
 
 void uvm_addr_tree_insert(struct uvm_addr *, struct vm_map_entry *, uint64_t key);
 void uvm_addr_tree_remove(struct uvm_addr *, struct vm_map_entry *);
+/* The hole of an entry in the tree has become another one. In place, if none is between the two. */
+void uvm_addr_tree_rekey(struct uvm_addr *, struct vm_map_entry *, uint64_t key);
 
 /* The entry with the lowest key >= key, or NULL. */
 struct vm_map_entry *uvm_addr_tree_first(const struct uvm_addr *, uint64_t key);

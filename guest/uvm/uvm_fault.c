@@ -111,9 +111,8 @@ attempt(struct vm_map *top, vaddr_t va, vm_fault_t type, vm_prot_t access)
 		return error;
 	}
 	obj = e->object.uvm_obj;
-	off = e->offset + (va - e->start);
-	if (likely(type != VM_FAULT_WIRE) && likely(off == va - VM_MIN_KERNEL_ADDRESS) &&
-	    likely(UVM_OBJ_IS_KERN_OBJECT(obj)) && likely(uvm_km_pgfault(obj, va, e->protection))) {
+	off = va - VM_MIN_KERNEL_ADDRESS;
+	if (likely(type != VM_FAULT_WIRE) && likely(UVM_OBJ_IS_KERN_OBJECT(obj)) && likely(uvm_km_pgfault(obj, va, e->protection))) {
 		leave_map(top, map);
 		return 0;
 	}
@@ -197,7 +196,7 @@ uvm_fault_unwire_locked(struct vm_map *map, vaddr_t start, vaddr_t end)
 		if (!UVM_ET_ISOBJ(e))
 			continue;
 		for (; va < end && va < e->end; va += PAGE_SIZE)
-			unwire_page(map, va, e->object.uvm_obj, e->offset + (va - e->start));
+			unwire_page(map, va, e->object.uvm_obj, va - VM_MIN_KERNEL_ADDRESS);
 	}
 }
 

@@ -246,10 +246,6 @@ uvm_km_pgremove(struct uvm_object *obj, vaddr_t start, vaddr_t end)
 	struct uvm_objdir *dir = uvm_obj_dir(obj, start - VM_MIN_KERNEL_ADDRESS);
 	struct pmap_l1 *l1 = pmap_l1(start);
 
-	/* Whoever unmaps owns the range, so what is not there cannot come while this looks. */
-	if (likely((pmap_l1_used(l1) | uvm_obj_used(dir)) == 0) &&
-	    end - start <= left_in_table(start))
-		return;
 	if (unlikely(end - start != PAGE_SIZE))
 		remove_run(obj, start, end);
 	else

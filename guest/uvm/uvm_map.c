@@ -82,138 +82,128 @@ joins(const struct vm_map_entry *e, const struct uvm_object *uobj, uint64_t attr
 	return e->attr == attr && e->object.uvm_obj == uobj;
 }
 
-static __always_inline void
-insert_entry(struct vm_map *map, struct vm_map_entry *prev, vaddr_t start, vaddr_t end,
-    uint32_t guard, struct uvm_object *uobj, uint64_t attr)
+static __always_inline struct vm_map_entry *
+make_entry(struct vm_map *map, struct vm_map_entry *prev, vaddr_t start, vaddr_t end,
+    uint32_t guard, vsize_t fspace, struct uvm_object *uobj, uint64_t attr,
+    struct uvm_addr_node *leaf)
 {
 	struct vm_map_entry *new = stock_take(map);
 
 	new->start = start;
 	new->end = end;
 	new->guard = guard;
-	new->fspace = VMMAP_FREE_END(prev) - end - guard;
+	new->fspace = fspace;
 	new->object.uvm_obj = uobj;
-	new->offset = start - VM_MIN_KERNEL_ADDRESS;
 	new->attr = attr;
 	link_after(map, prev, new);
-	uvm_addr_enter(&map->addr, new);
-	uvm_addr_hole_insert(&map->addr, new);
+	uvm_addr_enter_in(leaf, new, page_number(&map->addr, end + guard));
 	map->addr.hint = new;
+	return new;
 }
 
-/* The right one takes all of e: its hole stays where it is in the index. */
+/* e has lost its hole, which was at start: the right one takes all of it, and stays where it is in the index. */
 static __always_inline void
 merge_into_next(
-    struct vm_map *map, struct uvm_addr *ua, struct vm_map_entry *e, struct vm_map_entry *next)
+    struct vm_map *map, struct vm_map_entry *e, vaddr_t start, struct vm_map_entry *next)
 {
-	uvm_addr_leave(ua, next);
+	struct uvm_addr *ua = &map->addr;
+
+	uvm_addr_leave(ua, e, start);
 	next->start = e->start;
-	next->offset = e->offset;
-	uvm_addr_inherit(next, e);
-	unlink_entry(map, e);
+	unlink_entry(map, e, next);
 	stock_give(map, e);
 	ua->hint = next;
+}
+
+/* e, whose hole is out of the index, ends elsewhere. */
+static void
+resize_entry(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t end, uint32_t guard)
+{
+	uvm_addr_leave(ua, e, VMMAP_FREE_START(e));
+	e->end = end;
+	e->guard = guard;
+	uvm_addr_enter(ua, e, end + guard);
 }
 
 /*
  * Put [start, end) and its guard into the hole after e, joining it to what it touches and equals. Cannot
  * fail.
  */
-static __always_inline void
+static __noinline void
 insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end, uint32_t guard,
-    struct uvm_object *uobj, uint64_t attr, const bool merge)
+    struct uvm_object *uobj, uint64_t attr, bool merge)
 {
 	struct uvm_addr *ua = &map->addr;
-	struct vm_map_entry *next = e->next;
+	struct vm_map_entry *next = e->next, *new;
 	bool with_prev = merge && e->end == start && joins(e, uobj, attr);
 	bool with_next = merge && next->start == end && joins(next, uobj, attr);
 
 	uvm_addr_hole_remove(ua, e);
 	if (with_prev) {
 		if (with_next) {
-			merge_into_next(map, ua, e, next);
+			merge_into_next(map, e, VMMAP_FREE_START(e), next);
 			return;
 		}
-		e->fspace -= end + guard - VMMAP_FREE_START(e);
-		e->end = end;
-		e->guard = guard;
+		e->fspace = VMMAP_FREE_END(e) - end - guard;
+		resize_entry(ua, e, end, guard);
 		ua->hint = e;
 	} else {
 		if (with_next) {
-			uvm_addr_move(ua, next, start);
-			next->offset = start - VM_MIN_KERNEL_ADDRESS;
+			next->start = start;
 			ua->hint = next;
 		} else {
-			insert_entry(map, e, start, end, guard, uobj, attr);
+			new = make_entry(map, e, start, end, guard, VMMAP_FREE_END(e) - end - guard,
+			    uobj, attr, trie_leaf(ua, page_number(ua, end + guard)));
+			uvm_addr_hole_insert(ua, new);
 		}
 		/* A fixed address may lie in the guard. */
 		if (unlikely(VMMAP_FREE_START(e) > start))
-			e->guard = (uint32_t)(start - e->end);
+			resize_entry(ua, e, e->end, (uint32_t)(start - e->end));
 		e->fspace = start - VMMAP_FREE_START(e);
 	}
 	uvm_addr_hole_insert(ua, e);
 }
 
-/* The same out of line. */
-static __noinline void
-insert_anywhere(
-    struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end, struct uvm_object *uobj)
-{
-	insert_range(map, e, start, end, 0, uobj, map->kind_attr, true);
-}
-
 /*
- * The same at the beginning of the hole after e, in a map without guards, of the kind that the map saw
- * last.
+ * The same with pages of kernel_object at the beginning of a hole, in a map without guards. There the
+ * attributes are all that tells entries apart: no other object is ever in a map.
  */
 static __always_inline void
-insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, struct uvm_object *uobj)
+insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, uint64_t attr)
 {
 	struct uvm_addr *ua = &map->addr;
-	struct vm_map_entry *next, *new;
-	vsize_t left = e->fspace - size;
-	uint64_t attr = map->kind_attr;
+	struct vm_map_entry *next = e->next, *new;
+	vsize_t hole = e->fspace, left = hole - size;
+	bool last = e == ua->top, with_next = left == 0 && next->attr == attr;
 	vaddr_t start = e->end;
-	bool last = e == ua->top;
 
-	if (!last)
-		uvm_addr_take(ua, e);
-	if (joins(e, uobj, attr)) {
-		next = e->next;
-		/* A hole that is filled at the end of the map has the header after it, which joins nothing. */
-		if (left == 0 && joins(next, uobj, attr)) {
-			merge_into_next(map, ua, e, next);
-			return;
-		}
-		e->end = start + size;
-		e->fspace = left;
+	if (e->attr == attr && !with_next) {
 		ua->hint = e;
-		if (!last && left != 0)
-			uvm_addr_sort_in(ua, e);
+		if (!last) {
+			uvm_addr_hole_resize(ua, e, true, start + size, left);
+		} else {
+			uvm_addr_move(ua, e, start + size);
+			e->fspace = left;
+		}
+		return;
+	}
+	if (!last && !uvm_addr_quick_out(ua, e, hole))
+		uvm_addr_sort_out(ua, e);
+	if (e->attr == attr) {
+		merge_into_next(map, e, start, next);
 		return;
 	}
 	e->fspace = 0;
-	next = e->next;
-	if (left == 0 && joins(next, uobj, attr)) {
-		uvm_addr_move(ua, next, start);
-		next->offset = start - VM_MIN_KERNEL_ADDRESS;
+	if (with_next) {
+		next->start = start;
 		ua->hint = next;
 		return;
 	}
-	new = stock_take(map);
-	new->start = start;
-	new->end = start + size;
-	new->guard = 0;
-	new->fspace = left;
-	new->object.uvm_obj = uobj;
-	new->offset = start - VM_MIN_KERNEL_ADDRESS;
-	new->attr = attr;
-	link_after(map, e, new);
-	uvm_addr_enter(ua, new);
-	ua->hint = new;
+	new = make_entry(map, e, start, start + size, 0, left, &uvm_kernel_object, attr,
+	    trie_leaf(ua, page_number(ua, start + size)));
 	if (last)
 		ua->top = new;
-	else if (left != 0)
+	else if (left != 0 && !uvm_addr_quick_in(ua, new, start + size, left))
 		uvm_addr_sort_in(ua, new);
 }
 
@@ -232,7 +222,7 @@ check_request(const struct vm_map *map, vaddr_t va, vsize_t size, const struct u
 		return EINVAL;
 	if ((flags & UVM_FLAG_FIXED) != 0 && (va & PAGE_MASK) != 0)
 		return EINVAL;
-	if (offset != UVM_UNKNOWN_OFFSET || (uobj != NULL && !UVM_OBJ_IS_KERN_OBJECT(uobj)))
+	if (offset != UVM_UNKNOWN_OFFSET || (uobj != NULL && uobj != &uvm_kernel_object))
 		return EINVAL;
 	return size > map->max_offset - map->min_offset ? ENOMEM : 0;
 }
@@ -303,54 +293,133 @@ map_specially(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *
 		    (flags & UVM_FLAG_NOMERGE) == 0);
 		if ((flags & UVM_FLAG_HOLE) == 0)
 			map->size += sz;
-		if (flags <= UVM_PLAIN_FLAGS) {
-			map->kind_flags = flags;
-			map->kind_uobj = uobj;
-			map->kind_attr = attr_of(uobj, flags);
-		}
+		if (flags <= UVM_PLAIN_FLAGS)
+			__atomic_store_n(&map->kind_flags, flags, __ATOMIC_RELAXED);
 	}
 	uvm_map_unlock_stocked(map);
 	return error;
 }
 
+/* It is not the short way after all. */
+static __noinline int
+start_again(struct vm_map *map, vaddr_t *addr, vsize_t size, uint64_t attr)
+{
+	vm_map_unlock(map);
+	return map_specially(map, addr, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, 0,
+	    (unsigned)attr & UVM_PLAIN_FLAGS);
+}
+
+/* The short way goes on, locked, with the hole after e, which is large enough. */
+static __noinline int
+finish_low(struct vm_map *map, struct vm_map_entry *e, vaddr_t *addr, vsize_t size, uint64_t attr)
+{
+	if (unlikely(map->nstock < UVM_MAP_STOCK_MAP))
+		return start_again(map, addr, size, attr);
+	EVENT(VA_ALLOC, map, e->end, e->end + size);
+	*addr = e->end;
+	map->size += size;
+	insert_low(map, e, size, attr);
+	return uvm_map_unlock_pageable(map);
+}
+
+/* The same with the last hole, which is not filled. */
+static __noinline int
+finish_last(struct vm_map *map, struct vm_map_entry *e, vaddr_t *addr, vsize_t size, uint64_t attr)
+{
+	struct uvm_addr *ua = &map->addr;
+	vaddr_t start = e->end, end = start + size;
+
+	/* It may reach above what there are page tables for. */
+	if (unlikely(end > uvm_maxkaddr))
+		return start_again(map, addr, size, attr);
+	if (e->attr == attr
+		? !uvm_addr_is_near(e, end)
+		: !trie_is_near(ua, page_number(ua, end)) || map->nstock < UVM_MAP_STOCK_MAP)
+		return finish_low(map, e, addr, size, attr);
+	EVENT(VA_ALLOC, map, start, end);
+	*addr = start;
+	map->size += size;
+	if (e->attr == attr) {
+		uvm_addr_move_near(e, end);
+		e->fspace -= size;
+	} else {
+		vsize_t left = e->fspace - size;
+
+		e->fspace = 0;
+		e = make_entry(
+		    map, e, start, end, 0, left, &uvm_kernel_object, attr, ua->near_leaf);
+		ua->top = e;
+	}
+	ua->hint = e;
+	return uvm_map_unlock_short(map);
+}
+
+/* The same with a small hole that is filled, where both entries around it become one. */
+static __noinline int
+finish_filled(struct vm_map *map, struct vm_map_entry *e, vaddr_t *addr, vsize_t size)
+{
+	vaddr_t start = e->end;
+
+	EVENT(VA_ALLOC, map, start, start + size);
+	*addr = start;
+	map->size += size;
+	uvm_addr_small_out(&map->addr, e, start, size >> PAGE_SHIFT);
+	merge_into_next(map, e, start, e->next);
+	return uvm_map_unlock_pageable(map);
+}
+
+static __always_inline int
+finish(struct vm_map *map, struct vm_map_entry *e, vaddr_t *addr, vsize_t size, uint64_t attr)
+{
+	if (e == map->addr.top)
+		return finish_last(map, e, addr, size, attr);
+	if (e->fspace == size && e->attr == attr && e->next->attr == attr &&
+	    likely(size < UVM_ADDR_BIG * PAGE_SIZE))
+		return finish_filled(map, e, addr, size);
+	return finish_low(map, e, addr, size, attr);
+}
+
+/* Or without one yet: all are big, or something is missing; or the lowest of a small size has to be found. */
+static __noinline int
+search_big(struct vm_map *map, vaddr_t *addr, vsize_t size, uint64_t attr)
+{
+	struct vm_map_entry *e = uvm_addr_select_big(&map->addr, size);
+
+	if (unlikely(e == NULL) || !uvm_map_is_ready(map))
+		return start_again(map, addr, size, attr);
+	return finish(map, e, addr, size, attr);
+}
+
+static __noinline int
+search(struct vm_map *map, vaddr_t *addr, vsize_t size, uint64_t attr)
+{
+	if (uvm_addr_small_sizes(&map->addr, size) == 0 || !uvm_map_is_ready(map))
+		return search_big(map, addr, size, attr);
+	return finish(map, uvm_addr_select_small(&map->addr, size), addr, size, attr);
+}
+
 /*
- * The short way is for a request of the kind that the map saw last, in a map where nothing is special;
- * everything else goes map_specially(), which does the same at more leisure.
+ * The short way is for kernel_object, page alignment and the flags that the map saw last, in a map where
+ * nothing is special; everything else goes map_specially(), which does the same at more leisure.
  */
 int
 uvm_map(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, voff_t offset,
     vsize_t align, unsigned flags)
 {
 	struct vm_map_entry *e;
-	vaddr_t va, aligned;
+	uint64_t attr;
 
-	if (unlikely(sz - 1 >= map->plain_span || flags > UVM_PLAIN_FLAGS ||
-		     ((sz & PAGE_MASK) | (align & (align - 1)) | ~offset) != 0))
+	if (unlikely(uobj != &uvm_kernel_object) || unlikely(sz - 1 >= map->plain_span) ||
+	    unlikely(((sz & PAGE_MASK) | (align & ~PAGE_SIZE)) != 0) ||
+	    unlikely(offset != UVM_UNKNOWN_OFFSET) ||
+	    unlikely(flags != __atomic_load_n(&map->kind_flags, __ATOMIC_RELAXED)) ||
+	    !uvm_map_lock_short(map))
 		return map_specially(map, addr, sz, uobj, offset, align, flags);
-	vm_map_lock_pageable(map);
-	if (unlikely(flags != map->kind_flags || uobj != map->kind_uobj ||
-		     !stocked(map, UVM_MAP_STOCK_MAP)))
-		goto specially;
-	e = likely(align <= PAGE_SIZE) ? uvm_addr_select(&map->addr, sz)
-	                               : uvm_addr_select_slow(&map->addr, sz, align, &aligned);
-	if (unlikely(e == NULL))
-		goto specially;
-	va = likely(align <= PAGE_SIZE) ? e->end : aligned;
-	if (unlikely(va + sz > uvm_maxkaddr))
-		goto specially;
-	EVENT(VA_ALLOC, map, va, va + sz);
-	*addr = va;
-	map->size += sz;
-	if (likely(align <= PAGE_SIZE))
-		insert_low(map, e, sz, uobj);
-	else
-		insert_anywhere(map, e, va, va + sz, uobj);
-	uvm_map_unlock_pageable(map);
-	return 0;
-
-specially:
-	vm_map_unlock(map);
-	return map_specially(map, addr, sz, uobj, offset, align, flags);
+	e = uvm_addr_select_held(&map->addr, sz);
+	attr = flags | UVM_ET_OBJ << 16;
+	if (unlikely(e == NULL) || !uvm_map_is_ready(map))
+		return search(map, addr, sz, attr);
+	return finish(map, e, addr, sz, attr);
 }
 
 struct vm_map_entry *
@@ -361,20 +430,17 @@ uvm_map_clip_start(struct vm_map *map, struct vm_map_entry *e, vaddr_t va)
 	if (va <= e->start || va >= e->end)
 		return e;
 	KASSERT(!UVM_ET_ISSUBMAP(e));
-	/* The right part stays e: its hole stays where it is in the index. */
+	/* The right part stays e, where it is in the index. */
 	left = stock_take(map);
 	left->start = e->start;
 	left->end = va;
 	left->guard = 0;
 	left->fspace = 0;
 	left->object = e->object;
-	left->offset = e->offset;
 	left->attr = e->attr;
 	e->start = va;
-	e->offset += va - left->start;
 	link_after(map, e->prev, left);
-	uvm_addr_inherit(left, e);
-	uvm_addr_enter(&map->addr, e);
+	uvm_addr_enter(&map->addr, left, va);
 	return e;
 }
 

@@ -53,8 +53,7 @@ struct vm_map_entry {
 	vaddr_t start, end;
 	vsize_t fspace; /* free bytes after the guard */
 	struct vm_map_entry *next, *prev;
-	union vm_map_object object;
-	voff_t offset; /* into the object: start - VM_MIN_KERNEL_ADDRESS, whatever the map */
+	union vm_map_object object; /* offset: start - VM_MIN_KERNEL_ADDRESS, whatever the map */
 	union {
 		struct {
 			/* As in the flag word of uvm_map(). */
@@ -66,13 +65,10 @@ struct vm_map_entry {
 	};
 	uint32_t guard; /* bytes after end that stay unmapped */
 	uint8_t flags;
-	uint8_t pad[3];
+	uint8_t pad[11];
 	/* The index's (uvm_addr.h). */
-	struct uvm_addr_node *leaf; /* where `start` is */
-	union {
-		struct uvm_addr_node *leaf; /* where the hole is, if it is a small one */
-		struct uvm_addr_big big;    /* if it is a big one */
-	} hole;
+	struct uvm_addr_node *leaf; /* where the end is: the place in the trie of the entry and its hole */
+	struct uvm_addr_big big;    /* and of the hole in the tree, if it is a big one */
 };
 BED_ASSERT_SIZE(struct vm_map_entry, 128);
 
@@ -89,7 +85,6 @@ struct vm_map {
 	int flags;                      /* constant: VM_MAP_*, all but BUSY and WANTLOCK */
 	int state;                      /* VM_MAP_BUSY, VM_MAP_WANTLOCK */
 	int ref_count;                  /* creator, and the parent's entry; atomic */
-	uint32_t timestamp;             /* counts write locks */
 	uint32_t nentries;              /* on the ring, header not counted */
 	vsize_t size;                   /* bytes in entries that are not holes */
 	uint64_t wakeups;               /* uvm_km_free_wakeup calls */
@@ -98,12 +93,11 @@ struct vm_map {
 	uint32_t nstock;
 	uint32_t own_storage; /* the struct is the caller's */
 	/*
-	 * uvm_map()'s short way: the last plain kind of request that was found good, and the size of the
-	 * map if it takes short ways at all (best fit, no guards, sleeping lock), else 0.
+	 * The short ways of uvm_map() and uvm_unmap(): the last plain flags that were found good, which
+	 * they then are for ever, and the size of the map if it takes short ways at all (best fit, no
+	 * guards, sleeping lock), else 0.
 	 */
 	uint32_t kind_flags;
-	struct uvm_object *kind_uobj;
-	uint64_t kind_attr;
 	vsize_t plain_span;
 	struct vm_map_entry header;
 	struct uvm_addr addr;
@@ -144,19 +138,16 @@ vm_map_lock_pageable(struct vm_map *map)
 	rw_enter(&map->lock, RW_WRITE);
 	if (unlikely((map->state & VM_MAP_BUSY) != 0))
 		vm_map_lock_busy(map);
-	map->timestamp++;
 }
 
 /* For writing. Waits while somebody else has made the map busy. */
 static inline void
 vm_map_lock(struct vm_map *map)
 {
-	if (likely((map->flags & VM_MAP_INTRSAFE) == 0)) {
+	if (likely((map->flags & VM_MAP_INTRSAFE) == 0))
 		vm_map_lock_pageable(map);
-	} else {
+	else
 		mtx_enter(&map->mtx);
-		map->timestamp++;
-	}
 }
 
 static inline void

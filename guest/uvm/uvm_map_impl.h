@@ -43,11 +43,15 @@ link_after(struct vm_map *map, struct vm_map_entry *prev, struct vm_map_entry *e
 }
 
 static inline void
-unlink_entry(struct vm_map *map, struct vm_map_entry *e)
+unlink_entry(struct vm_map *map, struct vm_map_entry *e, struct vm_map_entry *next)
 {
-	e->prev->next = e->next;
-	e->next->prev = e->prev;
-	map->addr.hint = e->prev;
+	struct vm_map_entry *prev = e->prev;
+
+	prev->next = next;
+	next->prev = prev;
+	map->addr.hint = prev;
+	if (unlikely(map->addr.cut == e))
+		map->addr.cut = prev;
 	map->nentries--;
 }
 
@@ -65,7 +69,7 @@ stocked(const struct vm_map *map, unsigned entries)
 }
 
 int uvm_map_restock(struct vm_map *, unsigned entries, unsigned flags);
-void uvm_map_trim_stock(struct vm_map *);
+int uvm_map_trim_stock(struct vm_map *); /* 0 */
 
 /*
  * Write lock, and with a stock of at least `entries` entries and what the index needs. 0, EFAULT
@@ -93,13 +97,35 @@ uvm_map_unlock_stocked(struct vm_map *map)
 		uvm_map_trim_stock(map);
 }
 
-static inline void
+/*
+ * The same as the last thing a short way does, whose result it is: 0. Unlocking only: nothing has gone into
+ * the stock.
+ */
+static __always_inline int
+uvm_map_unlock_short(struct vm_map *map)
+{
+	return rw_exit_write(&map->lock) ? rw_wake(&map->lock) : 0;
+}
+
+static __always_inline int
 uvm_map_unlock_pageable(struct vm_map *map)
 {
-	if (likely(map->nstock <= UVM_MAP_STOCK_MAX))
-		rw_exit_write(&map->lock);
-	else
-		uvm_map_trim_stock(map);
+	return unlikely(map->nstock > UVM_MAP_STOCK_MAX) ? uvm_map_trim_stock(map)
+	                                                 : uvm_map_unlock_short(map);
+}
+
+/* How a short way begins: false, and not locked, if somebody else is at it. */
+static __always_inline bool
+uvm_map_lock_short(struct vm_map *map)
+{
+	return rw_enter_write_try(&map->lock);
+}
+
+/* Locked, can it go on? Whoever takes an entry looks at the stock of these besides. */
+static __always_inline bool
+uvm_map_is_ready(const struct vm_map *map)
+{
+	return likely(map->addr.closed == 0);
 }
 
 /* uvm_unmap(), and then, still locked, wake those who wait for space in the map. */

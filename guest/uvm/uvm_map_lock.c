@@ -38,7 +38,6 @@ vm_map_lock_try(struct vm_map *map)
 			return false;
 		}
 	}
-	map->timestamp++;
 	return true;
 }
 
@@ -62,6 +61,7 @@ vm_map_busy(struct vm_map *map)
 {
 	KASSERT((map->flags & VM_MAP_INTRSAFE) == 0 && (map->state & VM_MAP_BUSY) == 0);
 	map->state |= VM_MAP_BUSY;
+	map->addr.closed |= UVM_ADDR_BUSY;
 	map->busy = curthread;
 	rw_exit(&map->lock);
 }
@@ -74,6 +74,7 @@ vm_map_unbusy(struct vm_map *map)
 	rw_enter(&map->lock, RW_WRITE);
 	wanted = (map->state & VM_MAP_WANTLOCK) != 0;
 	map->state &= ~(VM_MAP_BUSY | VM_MAP_WANTLOCK);
+	map->addr.closed &= ~(uint32_t)UVM_ADDR_BUSY;
 	map->busy = NULL;
 	rw_exit(&map->lock);
 	if (wanted)
@@ -125,7 +126,7 @@ uvm_map_restock(struct vm_map *map, unsigned entries, unsigned flags)
 	return 0;
 }
 
-void
+int
 uvm_map_trim_stock(struct vm_map *map)
 {
 	struct vm_map_entry *list = NULL;
@@ -138,4 +139,5 @@ uvm_map_trim_stock(struct vm_map *map)
 	}
 	vm_map_unlock(map);
 	uvm_mapent_give(list);
+	return 0;
 }

@@ -52,14 +52,6 @@ kill_pages(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 		pmap_remove(map->pmap, start, end);
 }
 
-static inline void
-kill_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
-{
-	kill_pages(map, e, start, end);
-	if (likely(!UVM_ET_ISHOLE(e)))
-		map->size -= end - start;
-}
-
 /*
  * The same for a range of several entries, e the first of them: their mappings go together, so that all
  * CPUs are asked once.
@@ -95,9 +87,9 @@ kill_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t 
 static inline struct vm_map_entry *
 first_above(struct vm_map *map, vaddr_t va)
 {
-	struct vm_map_entry *e = uvm_addr_find(&map->addr, va);
+	struct vm_map_entry *e = uvm_addr_above(&map->addr, va);
 
-	return va < e->end ? e : e->next;
+	return va < e->end || e == &map->header ? e : e->next;
 }
 
 static inline bool
@@ -115,14 +107,18 @@ static __always_inline void
 bury(struct vm_map *map, struct vm_map_entry *e)
 {
 	uvm_addr_hole_remove(&map->addr, e);
-	uvm_addr_leave(&map->addr, e);
-	unlink_entry(map, e);
+	uvm_addr_leave(&map->addr, e, VMMAP_FREE_START(e));
+	unlink_entry(map, e, e->next);
 	stock_give(map, e);
 }
 
-/* [start, end) lies inside e, at neither edge: the left part becomes an entry of its own. */
-static __always_inline void
-cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+/*
+ * [start, end) lies inside e, at neither edge: the left part becomes an entry of its own. It is returned:
+ * the hole after it is not in the index yet. leaf: that of start.
+ */
+static __always_inline struct vm_map_entry *
+cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end,
+    struct uvm_addr_node *leaf)
 {
 	struct vm_map_entry *left = stock_take(map);
 
@@ -131,22 +127,19 @@ cut_middle(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 	left->guard = 0;
 	left->fspace = end - start;
 	left->object = e->object;
-	left->offset = e->offset;
 	left->attr = e->attr;
-	uvm_addr_inherit(left, e);
 	link_after(map, e->prev, left);
 	e->start = end;
-	e->offset = end - VM_MIN_KERNEL_ADDRESS;
-	/* In this order: the lookup has left the index near `start`. */
-	uvm_addr_sort_in(&map->addr, left);
-	uvm_addr_enter(&map->addr, e);
+	uvm_addr_enter_in(leaf, left, page_number(&map->addr, start));
+	return left;
 }
 
 /*
- * The general case, when the pages are gone: e is the first entry touched. What it loses at its end, then the entries that go
- * altogether, then what the last one loses at its start; the hole belongs to the entry before.
+ * The general case, when the pages are gone: e is the first entry touched. What it loses at its end, then
+ * the entries that go altogether, then what the last one loses at its start; the hole belongs to the entry
+ * before.
  */
-static __noinline void
+static void
 cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
 {
 	struct uvm_addr *ua = &map->addr;
@@ -158,68 +151,73 @@ cut_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t e
 	}
 	uvm_addr_hole_remove(ua, prev);
 	if (prev->end > start) {
+		uvm_addr_leave(ua, prev, VMMAP_FREE_START(prev));
 		prev->end = start;
 		prev->guard = 0;
+		uvm_addr_enter(ua, prev, start);
 	}
 	for (; e != &map->header && e->end <= end; e = next) {
 		next = e->next;
 		bury(map, e);
 	}
 	if (e != &map->header && e->start < end) {
-		uvm_addr_move(ua, e, end);
-		e->offset = end - VM_MIN_KERNEL_ADDRESS;
+		e->start = end;
 	}
 	prev->fspace = space_end(map, e) - VMMAP_FREE_START(prev);
 	uvm_addr_hole_insert(ua, prev);
 }
 
-/* [start, end) is all of e, or its beginning, and goes to the hole before it. */
+/*
+ * The same for what lies in one entry, in a map without guards. First: [start, end) is all of e, or its
+ * beginning, and goes to the hole before it.
+ */
 static __always_inline void
 cut_front(struct vm_map *map, struct vm_map_entry *e, vaddr_t end)
 {
 	struct uvm_addr *ua = &map->addr;
 	struct vm_map_entry *prev = e->prev;
+	vsize_t hole = prev->fspace + end - e->start;
 
-	uvm_addr_hole_remove(ua, prev);
-	if (e->end == end) {
-		prev->fspace += end - e->start + e->guard + e->fspace;
-		bury(map, e);
+	if (e->end != end) {
+		e->start = end;
+		ua->cut = e;
 	} else {
-		prev->fspace += end - e->start;
-		uvm_addr_move(ua, e, end);
-		e->offset = end - VM_MIN_KERNEL_ADDRESS;
+		if (e != ua->top && e->fspace != 0 && !uvm_addr_quick_out(ua, e, e->fspace))
+			uvm_addr_sort_out(ua, e);
+		hole += e->fspace;
+		uvm_addr_leave(ua, e, end);
+		unlink_entry(map, e, e->next);
+		stock_give(map, e);
+		if (e == ua->top) {
+			if (prev->fspace != 0 && !uvm_addr_quick_out(ua, prev, prev->fspace))
+				uvm_addr_sort_out(ua, prev);
+			prev->fspace = hole;
+			ua->top = prev;
+			return;
+		}
 	}
-	uvm_addr_hole_insert(ua, prev);
+	uvm_addr_hole_resize(ua, prev, false, prev->end, hole);
 }
 
 /* What is left of e ends at start. */
 static __always_inline void
 cut_tail(struct vm_map *map, struct vm_map_entry *e, vaddr_t start)
 {
-	uvm_addr_hole_remove(&map->addr, e);
-	e->fspace += e->end + e->guard - start;
-	e->end = start;
-	e->guard = 0;
-	uvm_addr_hole_insert(&map->addr, e);
-}
+	vsize_t hole = e->fspace + e->end - start;
 
-/* [start, end) is e or lies in it. */
-static inline void
-cut_inside(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t end)
-{
-	if (e->start == start)
-		cut_front(map, e, end);
-	else if (e->end == end)
-		cut_tail(map, e, start);
-	else
-		cut_middle(map, e, start, end);
+	if (e != map->addr.top) {
+		uvm_addr_hole_resize(&map->addr, e, true, start, hole);
+	} else {
+		uvm_addr_move(&map->addr, e, start);
+		e->fspace = hole;
+	}
 }
 
 /* Backed by an object, not wired, not a submap, nor anything else: all of etype and wired_count. */
 static inline bool
 is_plain(const struct vm_map_entry *e)
 {
-	return e->attr >> 16 == UVM_ET_OBJ;
+	return likely(e->attr >> 16 == UVM_ET_OBJ);
 }
 
 bool
@@ -233,22 +231,19 @@ uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
 	struct vm_map_entry *e = first_above(map, start);
 
-	/* Mostly the range is an entry, or lies in one. */
-	if (likely(e->start <= start && e->end >= end)) {
-		if (unlikely(UVM_ET_ISSUBMAP(e)))
-			return EINVAL;
-		kill_range(map, e, start, end);
-		EVENT(VA_FREE, map, start, end);
-		cut_inside(map, e, start, end);
-		return 0;
-	}
 	if (e == &map->header || e->start >= end)
 		return ENOENT;
 	if (has_submap(map, e, end))
 		return EINVAL;
 	kill_entries(map, e, start, end);
 	EVENT(VA_FREE, map, start, end);
-	cut_entries(map, e, start, end);
+	if (e->start < start && e->end > end) {
+		e = cut_middle(
+		    map, e, start, end, trie_leaf(&map->addr, page_number(&map->addr, start)));
+		uvm_addr_sort_in(&map->addr, e);
+	} else {
+		cut_entries(map, e, start, end);
+	}
 	return 0;
 }
 
@@ -314,34 +309,181 @@ uvm_unmap_wakeup(struct vm_map *map, vaddr_t start, vaddr_t end)
 	unmap_specially(map, start, end, true);
 }
 
-/* The short way is for a range that lies in one plain entry, in a map where nothing is special. */
-void
-uvm_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
+/* No page of kernel_object and no mapping in the 2 MiB that the range lies in. */
+static inline bool
+is_untouched(vaddr_t start, vaddr_t end)
 {
-	struct vm_map_entry *e;
+	voff_t off = start - VM_MIN_KERNEL_ADDRESS;
 
-	if (unlikely(map->plain_span == 0)) {
-		unmap_specially(map, start, end, false);
+	return (pmap_l1_used(pmap_l1(start)) |
+		   uvm_obj_used(uvm_obj_dir(&uvm_kernel_object, off))) == 0 &&
+	       (start ^ (end - 1)) < PMAP_L1_SPAN;
+}
+
+/* The short way goes on, locked: with a hole that has to be sorted in, big or small, ... */
+static __noinline void
+finish_big(struct vm_map *map, struct vm_map_entry *e)
+{
+	uvm_addr_sort_in(&map->addr, e);
+	uvm_map_unlock_short(map);
+}
+
+static __noinline void
+finish_hole(struct vm_map *map, struct vm_map_entry *e)
+{
+	uint64_t pages = e->fspace >> PAGE_SHIFT;
+
+	if (unlikely(pages >= UVM_ADDR_BIG)) {
+		finish_big(map, e);
 		return;
 	}
-	vm_map_lock_pageable(map);
-	e = map->addr.hint;
-	if (start < e->start || end > e->end)
-		e = uvm_addr_find_slow(&map->addr, start);
-	if (unlikely(start < e->start || end > e->end || start >= end || !is_plain(e) ||
-		     !stocked(map, UVM_MAP_STOCK_UNMAP))) {
-		vm_map_unlock(map);
-		unmap_specially(map, start, end, false);
-		return;
-	}
-	uvm_km_pgremove(e->object.uvm_obj, start, end);
-	EVENT(VA_FREE, map, start, end);
+	uvm_addr_small_in(&map->addr, e, e->end, pages);
+	uvm_map_unlock_short(map);
+}
+
+/* ... with a range whichever, ... */
+static __noinline void
+finish_cut(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entry *e)
+{
+	struct uvm_addr *ua = &map->addr;
+
 	map->size -= end - start;
 	if (e->start == start)
 		cut_front(map, e, end);
 	else if (e->end == end)
 		cut_tail(map, e, start);
 	else
-		cut_middle(map, e, start, end);
+		uvm_addr_sort_in(
+		    ua, cut_middle(map, e, start, end, trie_leaf(ua, page_number(ua, start))));
 	uvm_map_unlock_pageable(map);
+}
+
+/* ... with the end of the last entry, or all of it, which joins the last hole, ... */
+static __noinline void
+finish_last(struct vm_map *map, vaddr_t start, struct vm_map_entry *e)
+{
+	struct uvm_addr *ua = &map->addr;
+	struct vm_map_entry *prev = e->prev;
+	vsize_t size = e->end - start;
+
+	if (e->start != start) {
+		if (!uvm_addr_is_near(e, start)) {
+			finish_cut(map, start, e->end, e);
+			return;
+		}
+		uvm_addr_move_near(e, start);
+	} else {
+		if (prev->fspace != 0) {
+			finish_cut(map, start, e->end, e);
+			return;
+		}
+		prev->fspace = e->fspace;
+		uvm_addr_leave(ua, e, e->end);
+		unlink_entry(map, e, e->next);
+		stock_give(map, e);
+		e = ua->top = prev;
+	}
+	e->fspace += size;
+	map->size -= size;
+	uvm_map_unlock_pageable(map);
+}
+
+/* ... with the middle of an entry, near the last leaf, ... */
+static __noinline void
+finish_middle(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entry *e)
+{
+	vsize_t size = end - start;
+
+	map->size -= size;
+	e = cut_middle(map, e, start, end, map->addr.near_leaf);
+	if (uvm_addr_quick_in(&map->addr, e, start, size))
+		uvm_map_unlock_short(map);
+	else
+		finish_hole(map, e);
+}
+
+static __always_inline void
+finish(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entry *e)
+{
+	if (e == map->addr.top && e->end == end)
+		finish_last(map, start, e);
+	else if (e->start != start && e->end != end &&
+		 trie_is_near(&map->addr, page_number(&map->addr, start)))
+		finish_middle(map, start, end, e);
+	else
+		finish_cut(map, start, end, e);
+}
+
+/* ... with pages in the range. */
+static __noinline void
+finish_pages(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entry *e)
+{
+	uvm_km_pgremove(&uvm_kernel_object, start, end);
+	EVENT(VA_FREE, map, start, end);
+	finish(map, start, end, e);
+}
+
+/* It is not the short way after all. */
+static __noinline void
+start_again(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	vm_map_unlock(map);
+	unmap_specially(map, start, end, false);
+}
+
+static inline bool
+contains(const struct vm_map_entry *e, vaddr_t start, vaddr_t end)
+{
+	return start >= e->start && end <= e->end;
+}
+
+/* It lies in e, if it lies in any. */
+static __always_inline void
+unmap_in(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entry *e)
+{
+	if (unlikely(start >= end) || !is_plain(e) || !uvm_map_is_ready(map) ||
+	    unlikely(map->nstock < UVM_MAP_STOCK_UNMAP)) {
+		start_again(map, start, end);
+		return;
+	}
+	/* Whoever unmaps owns the range, so what is not there cannot come while this looks. */
+	if (is_untouched(start, end)) {
+		EVENT(VA_FREE, map, start, end);
+		finish(map, start, end, e);
+	} else {
+		finish_pages(map, start, end, e);
+	}
+}
+
+static __noinline void
+search(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	struct vm_map_entry *e = trie_find(&map->addr, page_number(&map->addr, start));
+
+	if (likely(contains(e, start, end)))
+		unmap_in(map, start, end, e);
+	else
+		start_again(map, start, end);
+}
+
+/*
+ * The short way is for a range that lies in one plain entry, in a map where nothing is special. Its steps are
+ * functions that end in the next one and mostly call nothing, so that they save no registers.
+ */
+void
+uvm_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	struct vm_map_entry *e;
+
+	if (unlikely(map->plain_span == 0) || !uvm_map_lock_short(map)) {
+		unmap_specially(map, start, end, false);
+		return;
+	}
+	e = map->addr.hint;
+	if (!contains(e, start, end))
+		e = map->addr.cut;
+	if (contains(e, start, end))
+		unmap_in(map, start, end, e);
+	else
+		search(map, start, end);
 }

@@ -170,9 +170,6 @@ check_ring(const struct bed *bed, const struct vm_map *map, const char *file, in
 		if (e->start != at || e->end < e->start || ((e->start | e->end) & BED_PAGE_MASK))
 			test_fail(file, line, "entry %u is %#lx-%#lx, the one before ends at %#lx",
 			    i, e->start, e->end, at);
-		if (i > 0 && UVM_ET_ISOBJ(e) && e->offset != e->start - BED_KVA_BASE)
-			test_fail(file, line, "entry %#lx-%#lx has offset %#lx", e->start, e->end,
-			    e->offset);
 		if (i > 0 && !UVM_ET_ISHOLE(e))
 			size += e->end - e->start;
 		at = VMMAP_FREE_END(e);

@@ -31,8 +31,6 @@ check_entry(struct vm_map *map, struct vm_map_entry *e, const char *when)
 	cr_assert(
 	    ((e->start | e->end | e->fspace | e->guard) & PAGE_MASK) == 0 && e->start < e->end,
 	    "%s: %s: entry 0x%lx..0x%lx", when, map->name, e->start, e->end);
-	cr_assert_eq(e->offset, e->start - VM_MIN_KERNEL_ADDRESS,
-	    "%s: %s: entry 0x%lx has offset 0x%lx", when, map->name, e->start, e->offset);
 	cr_assert(uvm_map_lookup_entry(map, e->start, &found) && found == e,
 	    "%s: %s: the index does not find 0x%lx", when, map->name, e->start);
 	cr_assert(uvm_map_lookup_entry(map, e->end - 1, &found) && found == e,

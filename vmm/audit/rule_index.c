@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Rules about the index of a map's addresses (guest/uvm/uvm_addr.h): every entry's start and every hole is
- * in it, exactly once, where it belongs; and the shortcuts kept beside it.
+ * Rules about the index of a map's addresses (guest/uvm/uvm_addr.h): every entry and every hole is in it,
+ * exactly once, where it belongs; and the shortcuts kept beside it.
  */
 #include "guest/uvm/uvm_addr_fit.h"
 #include "guest/uvm/uvm_addr_trie.h"
@@ -26,26 +26,29 @@ bad(struct walker *w, const char *what, uint64_t at)
 	return audit_finding(w->in, "map %s: %s (%#lx)", w->map->name, what, at);
 }
 
-/* A bit of a leaf: the page belongs to sub[i], and to one column only. */
+/* A bit of a leaf: the page is of sub[i], in column 0 as the entry's and in another one as its hole's. */
 static bool
 leaf_page(struct walker *w, const struct uvm_addr_node *n, uint64_t base, unsigned i)
 {
-	struct audit_indexed *x;
-	unsigned found = COLUMNS;
+	unsigned holes = 0;
 
 	for (unsigned c = 0; c < COLUMNS; c++) {
+		struct audit_indexed *x;
+
 		if ((n->col[c] >> i & 1) == 0)
 			continue;
-		if (found != COLUMNS)
+		holes += c > 0;
+		if (holes > 1)
 			return bad(w, "a page is in two columns", w->ua->base + ((base + i) << 12));
-		found = c;
+		if (w->in->indexed.n > 2 * (size_t)w->map->n)
+			return bad(
+			    w, "the index has more boundaries than the map", w->in->indexed.n);
+		x = AUDIT_PUSH(w->in, &w->in->indexed);
+		if (x == NULL)
+			return false;
+		*x = (struct audit_indexed){ base + i, (uint64_t)n->sub[i], c };
 	}
-	if (w->in->indexed.n > 2 * (size_t)w->map->n)
-		return bad(w, "the index has more boundaries than the map", w->in->indexed.n);
-	x = AUDIT_PUSH(w->in, &w->in->indexed);
-	if (x != NULL)
-		*x = (struct audit_indexed){ base + i, (uint64_t)n->sub[i], found };
-	return x != NULL;
+	return true;
 }
 
 static bool
@@ -80,20 +83,12 @@ is_occupied(const struct walker *w, uint64_t va, unsigned c)
 	return n != NULL && n->col[c] != 0;
 }
 
-/* The idle leaf has lost its last start of an entry; what is above it may have heard of that, or not. */
-static bool
-is_idle(const struct walker *w, uint64_t va, unsigned c)
-{
-	return c == 0 && (uint64_t)w->ua->idle == va && !is_occupied(w, va, c);
-}
-
 /* What an upper node says about sub[i] is so. */
 static bool
 summary_agrees(const struct walker *w, const struct uvm_addr_node *n, unsigned i)
 {
 	for (unsigned c = 0; c < COLUMNS; c++) {
-		if ((n->col[c] >> i & 1) != is_occupied(w, (uint64_t)n->sub[i], c) &&
-		    !is_idle(w, (uint64_t)n->sub[i], c))
+		if ((n->col[c] >> i & 1) != is_occupied(w, (uint64_t)n->sub[i], c))
 			return false;
 	}
 	return true;
@@ -165,8 +160,24 @@ hole_is_in(struct walker *w, size_t *at, const struct vm_map_entry *e, uint64_t 
 		return expect(w, at, hole_page(w, e),
 		    pages < UVM_ADDR_BIG ? (unsigned)pages : UVM_ADDR_BIG, va);
 	w->big++;
-	return e->hole.big.key == hole_key(w, e) ||
+	return e->big.key == hole_key(w, e) ||
 	       bad(w, "a big hole has another key than its size and place", va);
+}
+
+/* The leaf of the trie for a page; 0: none. */
+static uint64_t
+descend(const struct audit_input *in, const struct uvm_addr *ua, uint64_t page)
+{
+	uint64_t va = (uint64_t)ua->root;
+
+	if (page >= ua->reach || ua->shift > 60 || ua->shift % 6 != 0)
+		return 0;
+	for (unsigned shift = ua->shift; shift != 0 && va != 0; shift -= 6) {
+		const struct uvm_addr_node *n = AUDIT_AT(in, struct uvm_addr_node, va);
+
+		va = n == NULL ? 0 : (uint64_t)n->sub[(page >> shift) & 63];
+	}
+	return va;
 }
 
 static bool
@@ -183,8 +194,10 @@ ring_is_in(struct walker *w)
 			return false;
 		e = next->e;
 		va = next->va;
-		if (!expect(w, &at, (e->start - w->ua->base) >> BED_PAGE_SHIFT, 0, va))
+		if (!expect(w, &at, hole_page(w, e), 0, va))
 			return false;
+		if ((uint64_t)e->leaf != descend(w->in, w->ua, hole_page(w, e)))
+			return bad(w, "an entry is in another leaf than it says", va);
 	}
 	if (at != w->in->indexed.n)
 		return bad(w, "the index has a page that is no boundary",
@@ -206,7 +219,7 @@ bits_agree(struct walker *w)
 		if (w->ua->fit == UVM_ADDR_BESTFIT)
 			single = w->ua->single[c] != NULL;
 		held += single;
-		if ((w->ua->in_trie >> c & 1) != in_trie && !is_idle(w, (uint64_t)w->ua->idle, c))
+		if (c > 0 && (w->ua->in_trie >> c & 1) != in_trie)
 			return bad(w, "in_trie is wrong for a column", c);
 		if (c > 0 && (w->ua->have >> c & 1) != (in_trie || single))
 			return bad(w, "have is wrong for a size in pages", c);
@@ -220,7 +233,7 @@ tree_leaf(struct walker *w, const struct vm_map_entry *e, uint64_t va, uint64_t 
 {
 	uint64_t key = hole_key(w, e);
 
-	if ((uint64_t)e->hole.big.leaf_up != up || e->hole.big.key != key)
+	if ((uint64_t)e->big.leaf_up != up || e->big.key != key)
 		return bad(w, "a leaf of the tree of big holes is of no such hole", va);
 	if (w->in_tree++ > 0 && key <= w->last_key)
 		return bad(w, "the tree of big holes is out of order", va);
@@ -239,11 +252,11 @@ walk_tree(struct walker *w, uint64_t link, uint64_t up, int bit)
 		return bad(w, "the tree of big holes leads nowhere", link);
 	if ((link & 1) == 0)
 		return tree_leaf(w, e, va, up);
-	if (!e->hole.big.used || e->hole.big.bit >= bit || (uint64_t)e->hole.big.branch_up != up)
+	if (!e->big.used || e->big.bit >= bit || (uint64_t)e->big.branch_up != up)
 		return bad(w, "a branch of the tree of big holes is out of place", va);
-	bit = e->hole.big.bit;
-	return walk_tree(w, e->hole.big.child[0], va, bit) &&
-	       walk_tree(w, e->hole.big.child[1], va, bit);
+	bit = e->big.bit;
+	return walk_tree(w, e->big.child[0], va, bit) &&
+	       walk_tree(w, e->big.child[1], va, bit);
 }
 
 static bool
@@ -277,22 +290,6 @@ audit_index(struct audit_input *in)
 	return true;
 }
 
-/* The leaf of the trie for a page; 0: none. */
-static uint64_t
-descend(const struct audit_input *in, const struct uvm_addr *ua, uint64_t page)
-{
-	uint64_t va = (uint64_t)ua->root;
-
-	if (page >= ua->reach || ua->shift > 60 || ua->shift % 6 != 0)
-		return 0;
-	for (unsigned shift = ua->shift; shift != 0 && va != 0; shift -= 6) {
-		const struct uvm_addr_node *n = AUDIT_AT(in, struct uvm_addr_node, va);
-
-		va = n == NULL ? 0 : (uint64_t)n->sub[(page >> shift) & 63];
-	}
-	return va;
-}
-
 static bool
 spares_agree(const struct audit_input *in, const struct uvm_addr *ua)
 {
@@ -306,7 +303,7 @@ spares_agree(const struct audit_input *in, const struct uvm_addr *ua)
 			return false;
 		va = (uint64_t)node->up;
 	}
-	return n == ua->nspare;
+	return n == ua->nspare && ((ua->closed & UVM_ADDR_LOW) != 0) == (n < ua->need);
 }
 
 /* No hole is aligned better than the bound of its size says. */
@@ -328,7 +325,7 @@ bounds_hold(const struct audit_input *in, const struct audit_map *map)
 	return true;
 }
 
-/* The hole held outside is the lowest of its size; while none is, none is below the floor. */
+/* No hole of a size is below the floor, and the one held outside is at it. */
 static bool
 lowest_outside(const struct audit_input *in, const struct audit_map *map)
 {
@@ -342,8 +339,9 @@ lowest_outside(const struct audit_input *in, const struct audit_map *map)
 			const struct vm_map_entry *single =
 			    AUDIT_AT(in, struct vm_map_entry, ua->single[pages]);
 
-			lowest = single == NULL ? ua->floor[pages] : VMMAP_FREE_START(single);
-			if (VMMAP_FREE_START(e) < lowest)
+			lowest = ua->floor[pages];
+			if (VMMAP_FREE_START(e) < lowest ||
+			    (single != NULL && VMMAP_FREE_START(single) != lowest))
 				return false;
 		}
 		e = in->entry.at[map->first + k].e;
@@ -377,9 +375,6 @@ audit_caches(struct audit_input *in)
 			return audit_finding(in,
 			    "map %s: near_leaf %p is not the leaf of page %#lx", map->name,
 			    (void *)ua->near_leaf, ua->near << 6);
-		if (ua->idle != NULL && descend(in, ua, ua->idle_leaf << 6) != (uint64_t)ua->idle)
-			return audit_finding(in, "map %s: the idle leaf %p is not leaf %#lx",
-			    map->name, (void *)ua->idle, ua->idle_leaf);
 		if (!is_on_ring(in, map, (uint64_t)ua->hint))
 			return audit_finding(in, "map %s: the hint, %p, is no entry of it",
 			    map->name, (void *)ua->hint);

@@ -243,9 +243,6 @@ entry_is_sound(struct audit_input *in, const struct audit_map *map, const struct
 		: !UVM_ET_ISSUBMAP(e) && e->object.uvm_obj != NULL)
 		return audit_finding(in, "map %s: entry %#lx..%#lx: kind %#x, object %p", map->name,
 		    e->start, e->end, e->etype, (void *)e->object.uvm_obj);
-	if (e->offset != e->start - BED_KVA_BASE)
-		return audit_finding(in, "map %s: entry %#lx..%#lx has offset %#lx", map->name,
-		    e->start, e->end, e->offset);
 	if (obj && (UVM_ET_ISSUBMAP(e) || UVM_ET_ISHOLE(e) || (map->m->flags & VM_MAP_INTRSAFE)))
 		return audit_finding(in, "map %s: entry %#lx..%#lx of kind %#x has an object",
 		    map->name, e->start, e->end, e->etype);
