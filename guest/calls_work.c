@@ -31,13 +31,46 @@ draw(uint64_t n)
 	return (work.rng >> 32) % n;
 }
 
-/* What stands in for the allocator in an empty run: costs a call and a return. */
-static __attribute__((__noinline__)) vaddr_t
+/* What stands in for the allocator in an empty run: the same calls, which do nothing. */
+static __noinline vaddr_t
 nothing(vaddr_t va, vsize_t size)
 {
 	__asm__ volatile("" : "+r"(va) : "r"(size));
 	return va;
 }
+
+static __noinline int
+no_map(struct vm_map *map, vaddr_t *va, vsize_t size, struct uvm_object *uobj, voff_t offset,
+    vsize_t align, unsigned flags)
+{
+	__asm__ volatile("" ::"r"(map), "r"(size), "r"(uobj), "r"(offset), "r"(align), "r"(flags));
+	*va = size;
+	return 0;
+}
+
+static __noinline void
+no_unmap(struct vm_map *map, vaddr_t start, vaddr_t end)
+{
+	__asm__ volatile("" ::"r"(map), "r"(start), "r"(end));
+}
+
+static __noinline vaddr_t
+no_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
+{
+	__asm__ volatile("" ::"r"(map), "r"(align), "r"(zeroit));
+	return size;
+}
+
+/* What is counted. */
+static const struct {
+	__typeof__(uvm_map) *map;
+	__typeof__(uvm_unmap) *unmap;
+	__typeof__(uvm_km_alloc1) *km_alloc1;
+	__typeof__(uvm_km_free) *km_free;
+} calls[2] = {
+	{ uvm_map, uvm_unmap, uvm_km_alloc1, uvm_km_free },
+	{ no_map, no_unmap, no_km_alloc1, no_unmap },
+};
 
 static vaddr_t
 take(vsize_t size, bool empty)
@@ -45,11 +78,10 @@ take(vsize_t size, bool empty)
 	vaddr_t va = 0;
 	int error;
 
-	if (empty)
-		return nothing(size, size);
 	if (work.kind >= BED_WORK_KM)
-		return uvm_km_alloc(kernel_map, size);
-	error = uvm_map(kernel_map, &va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET, work.align,
+		return calls[empty].km_alloc1(kernel_map, size, 0, FALSE);
+	error = calls[empty].map(kernel_map, &va, size, &uvm_kernel_object, UVM_UNKNOWN_OFFSET,
+	    work.align,
 	    UVM_MAPFLAG(PROT_READ | PROT_WRITE, PROT_MASK, MAP_INHERIT_NONE, MADV_RANDOM, 0));
 	return error == 0 ? va : 0;
 }
@@ -57,12 +89,10 @@ take(vsize_t size, bool empty)
 static void
 give(const struct live *l, bool empty)
 {
-	if (empty)
-		nothing(l->va, l->size);
-	else if (work.kind >= BED_WORK_KM)
-		uvm_km_free(kernel_map, l->va, l->size);
+	if (work.kind >= BED_WORK_KM)
+		calls[empty].km_free(kernel_map, l->va, l->size);
 	else
-		uvm_unmap(kernel_map, l->va, l->va + l->size);
+		calls[empty].unmap(kernel_map, l->va, l->va + l->size);
 }
 
 /* A new allocation in the place of an old one; false: the allocator had none. */
