@@ -31,10 +31,11 @@ uvm_addr_init(struct uvm_addr *ua, struct vm_map_entry *header, vaddr_t min, vad
 	for (uint64_t reach = 64 * 64; reach < pages; reach <<= 6)
 		levels++;
 	/*
-	 * An operation puts at most two pages into the trie (a new entry's, and that of the one before it),
-	 * each below the root; and it may raise the root from nothing.
+	 * uvm_map() puts at most two pages into the trie (a new entry's, and that of the one before it), each
+	 * below the root, and it may raise the root from nothing. It leaves enough for an unmap.
 	 */
-	ua->need = 2 * (levels - 1) + levels;
+	ua->deep = levels - 1;
+	ua->need = 3 * ua->deep + levels;
 	ua->closed = UVM_ADDR_LOW;
 	ua->near = UINT64_MAX;
 	/* First fit compares holes of different sizes: it wants all of them in the trie. */

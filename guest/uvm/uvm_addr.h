@@ -33,7 +33,12 @@
  *   of its size, never gets into the trie: whatever leaves `single` is a floor to those in the column,
  *   so what comes back at or below it is known to be the lowest. Levels follow the highest address in
  *   use: 2 up to 16 MiB, 3 up to 1 GiB, 4 up to 64 GiB. Big holes: three descents of at most 64 steps,
- *   about log2(big holes) in practice. Nothing depends on the number of small holes.
+ *   about log2(big holes) in practice; one that grows or shrinks keeps its place in the tree if no other is
+ *   between what it was and what it is. Nothing depends on the number of small holes.
+ *
+ *   The entry an address lies in is the first one that ends above it: an entry is in the trie at the page
+ *   where its hole starts, so that both are one place, and taking an entry's beginning, or joining it to the
+ *   one before it, moves nothing.
  *
  *   best fit, aligned: columns from the request's size upwards are searched in turn. Each column and
  *   each subtree carries an upper bound of the alignment its holes contain; a bound is raised by every
@@ -85,9 +90,9 @@ struct uvm_addr {
 	struct vm_map_entry *top;    /* its hole ends at max_offset */
 	/* Entries, or the header, that are likely looked for next: put in last, cut at its beginning last. */
 	struct vm_map_entry *hint, *cut;
-	uint64_t have;               /* bit c: there are holes of c pages */
-	uint64_t in_trie;            /* bit c: column c of the trie is not empty */
-	uintptr_t big;               /* root of the tree of big holes */
+	uint64_t have;    /* bit c: there are holes of c pages */
+	uint64_t in_trie; /* bit c: column c of the trie is not empty */
+	uintptr_t big;    /* root of the tree of big holes */
 	struct uvm_addr_node *root;
 	uint64_t reach; /* page numbers below this are below the root */
 	uint32_t shift; /* 6 * (levels - 1) */
@@ -96,9 +101,12 @@ struct uvm_addr {
 	struct uvm_addr_node *near_leaf;
 	struct uvm_addr_node *spare; /* nodes in stock, linked by `up` */
 	uint32_t nspare;
-	uint32_t need;   /* most nodes one operation can take */
+	uint32_t need; /* most nodes one uvm_map() can take, and an unmap after it */
+	uint32_t
+	    deep; /* most nodes that one page more in the trie can take, where others are above it */
 	uint32_t nnodes; /* nodes fed in altogether: a multiple of 4 */
-	uint32_t closed; /* why nobody may change the map now, or not yet: UVM_ADDR_LOW, UVM_ADDR_BUSY */
+	uint32_t
+	    closed; /* why nobody may change the map now, or not yet: UVM_ADDR_LOW, UVM_ADDR_BUSY */
 	/* Of each size: OR of uvm_addr_hole_bits() of its holes, or more. */
 	uint64_t align[UVM_ADDR_BIG + 1];
 	/* Of each size the lowest hole, if it is known; it is not in the trie. */
@@ -119,11 +127,19 @@ struct uvm_addr {
 void uvm_addr_init(
     struct uvm_addr *, struct vm_map_entry *header, vaddr_t min, vaddr_t max, enum uvm_addr_fit);
 
-/* Nodes for one map or unmap operation are in stock. While false, feed a page. */
+/*
+ * Nodes are in stock for one uvm_map(), or else for an operation that cuts `cuts` entries in two. While false,
+ * feed a page.
+ */
 static inline bool
-uvm_addr_stocked(const struct uvm_addr *ua)
+uvm_addr_stocked_to_map(const struct uvm_addr *ua)
 {
 	return (ua->closed & UVM_ADDR_LOW) == 0;
+}
+static inline bool
+uvm_addr_stocked_to_cut(const struct uvm_addr *ua, unsigned cuts)
+{
+	return ua->nspare >= cuts * ua->deep;
 }
 void uvm_addr_feed(struct uvm_addr *, void *page);
 

@@ -158,8 +158,7 @@ uvm_addr_tree_remove(struct uvm_addr *ua, struct vm_map_entry *e)
 		return;
 	}
 	/* The branch above goes with the leaf: the other child takes its place. */
-	replace(ua, b->big.branch_up, branch_of(b),
-	    b->big.child[b->big.child[0] == leaf_of(e)]);
+	replace(ua, b->big.branch_up, branch_of(b), b->big.child[b->big.child[0] == leaf_of(e)]);
 	b->big.used = 0;
 	if (e->big.used)
 		move_branch(ua, e, b);

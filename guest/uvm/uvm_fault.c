@@ -112,7 +112,8 @@ attempt(struct vm_map *top, vaddr_t va, vm_fault_t type, vm_prot_t access)
 	}
 	obj = e->object.uvm_obj;
 	off = va - VM_MIN_KERNEL_ADDRESS;
-	if (likely(type != VM_FAULT_WIRE) && likely(UVM_OBJ_IS_KERN_OBJECT(obj)) && likely(uvm_km_pgfault(obj, va, e->protection))) {
+	if (likely(type != VM_FAULT_WIRE) && likely(UVM_OBJ_IS_KERN_OBJECT(obj)) &&
+	    likely(uvm_km_pgfault(obj, va, e->protection))) {
 		leave_map(top, map);
 		return 0;
 	}

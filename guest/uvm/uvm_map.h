@@ -67,8 +67,9 @@ struct vm_map_entry {
 	uint8_t flags;
 	uint8_t pad[11];
 	/* The index's (uvm_addr.h). */
-	struct uvm_addr_node *leaf; /* where the end is: the place in the trie of the entry and its hole */
-	struct uvm_addr_big big;    /* and of the hole in the tree, if it is a big one */
+	struct uvm_addr_node
+	    *leaf; /* where the end is: the place in the trie of the entry and its hole */
+	struct uvm_addr_big big; /* and of the hole in the tree, if it is a big one */
 };
 BED_ASSERT_SIZE(struct vm_map_entry, 128);
 

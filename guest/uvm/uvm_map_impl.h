@@ -65,7 +65,10 @@ space_end(const struct vm_map *map, const struct vm_map_entry *next)
 static inline bool
 stocked(const struct vm_map *map, unsigned entries)
 {
-	return map->nstock >= entries && uvm_addr_stocked(&map->addr);
+	if (map->nstock < entries)
+		return false;
+	return entries < UVM_MAP_STOCK_MAP ? uvm_addr_stocked_to_cut(&map->addr, entries)
+	                                   : uvm_addr_stocked_to_map(&map->addr);
 }
 
 int uvm_map_restock(struct vm_map *, unsigned entries, unsigned flags);

@@ -87,7 +87,7 @@ uvm_map_restock(struct vm_map *map, unsigned entries, unsigned flags)
 {
 	do {
 		bool need_entries = map->nstock < entries;
-		bool need_nodes = !uvm_addr_stocked(&map->addr);
+		bool need_nodes = !uvm_addr_stocked_to_map(&map->addr);
 		struct vm_map_entry *list = NULL, *last;
 		struct vm_page *pg = NULL;
 		unsigned taken = 0, got;

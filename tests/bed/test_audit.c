@@ -260,6 +260,28 @@ index_top(struct scene *s)
 }
 
 static void
+index_leaf(struct scene *s)
+{
+	POKE(s, scene_entry(s, s->a)->leaf, NULL);
+}
+
+static void
+caches_hint(struct scene *s)
+{
+	struct vm_map *map = scene_map(s);
+
+	POKE(s, map->addr.cut, (struct vm_map_entry *)UINT64_C(0xffffffffffffffc0));
+}
+
+static void
+caches_closed(struct scene *s)
+{
+	struct vm_map *map = scene_map(s);
+
+	POKE(s, map->addr.closed, map->addr.closed ^ UVM_ADDR_LOW);
+}
+
+static void
 caches(struct scene *s)
 {
 	struct vm_map *map = scene_map(s);
@@ -430,7 +452,10 @@ static const struct {
 	{ 28, ring_overlap, " sums " },
 	{ 29, index_bit, "" },
 	{ 29, index_top, "" },
+	{ 29, index_leaf, "" },
 	{ 30, caches, "" },
+	{ 30, caches_hint, "" },
+	{ 30, caches_closed, "" },
 	{ 31, sums, "" },
 	{ 33, object, "" },
 	{ 34, object_in_entries, "" },

@@ -255,8 +255,7 @@ walk_tree(struct walker *w, uint64_t link, uint64_t up, int bit)
 	if (!e->big.used || e->big.bit >= bit || (uint64_t)e->big.branch_up != up)
 		return bad(w, "a branch of the tree of big holes is out of place", va);
 	bit = e->big.bit;
-	return walk_tree(w, e->big.child[0], va, bit) &&
-	       walk_tree(w, e->big.child[1], va, bit);
+	return walk_tree(w, e->big.child[0], va, bit) && walk_tree(w, e->big.child[1], va, bit);
 }
 
 static bool
@@ -375,9 +374,10 @@ audit_caches(struct audit_input *in)
 			return audit_finding(in,
 			    "map %s: near_leaf %p is not the leaf of page %#lx", map->name,
 			    (void *)ua->near_leaf, ua->near << 6);
-		if (!is_on_ring(in, map, (uint64_t)ua->hint))
-			return audit_finding(in, "map %s: the hint, %p, is no entry of it",
-			    map->name, (void *)ua->hint);
+		if (!is_on_ring(in, map, (uint64_t)ua->hint) ||
+		    !is_on_ring(in, map, (uint64_t)ua->cut))
+			return audit_finding(in, "map %s: a hint, %p or %p, is no entry of it",
+			    map->name, (void *)ua->hint, (void *)ua->cut);
 		if (ua->fit == UVM_ADDR_BESTFIT && !lowest_outside(in, map))
 			return audit_finding(in,
 			    "map %s: a hole is below the one that passes for the lowest of its size",
