@@ -445,7 +445,7 @@ static const struct {
 	{ 22, page_classes, "" },
 	{ 23, wired_pages, "" },
 	{ 24, poison, "" },
-	{ 26, in_an_entry, "" },
+	{ 26, in_an_entry, " index " },
 	{ 27, wired_entries, "" },
 	{ 28, ring_back, "" },
 	{ 28, ring_nowhere, "" },
