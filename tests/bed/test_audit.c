@@ -449,7 +449,7 @@ static const struct {
 	{ 27, wired_entries, "" },
 	{ 28, ring_back, "" },
 	{ 28, ring_nowhere, "" },
-	{ 28, ring_overlap, " sums index " },
+	{ 28, ring_overlap, " sums index caches " },
 	{ 29, index_bit, "" },
 	{ 29, index_top, "" },
 	{ 29, index_leaf, "" },
