@@ -221,6 +221,8 @@ rw_enter_write_try(struct rwlock *rw)
 
 	if (unlikely(!__sync_bool_compare_and_swap(&rw->rwl_owner, 0, self | RWLOCK_WRLOCK)))
 		return false;
+	/* Whoever does not get it goes on to wait for it: the order of locks counts. */
+	lock_wanted(rw, LOCK_WRITE, rw->rwl_rank, rw->rwl_name);
 	EVENT(LOCK, rw, LOCK_WRITE, 0);
 	return true;
 }
