@@ -31,7 +31,7 @@ SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN    := -fsanitize=thread
 TWIN    := $(COMMON) -D_GNU_SOURCE -Iguest/twin -Iguest -DBED_TWIN -fno-omit-frame-pointer -fno-strict-aliasing
 # The twin as a machine: the whole guest kernel but for what is the CPU's.
-MACHINE := $(COMMON) -D_GNU_SOURCE -Iguest/twin/engine -Iguest/twin -Iguest -DBED_TWIN -fPIE \
+MACHINE := $(COMMON) -D_GNU_SOURCE -Iguest/twin/engine -Iguest/twin -Iguest -DBED_TWIN -fPIE -fdata-sections \
            -fno-omit-frame-pointer -fno-strict-aliasing -fno-builtin-printf -fno-delete-null-pointer-checks
 ASGUEST := -ftls-model=local-exec -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector -fcf-protection=none \
            -fno-delete-null-pointer-checks
@@ -63,6 +63,7 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check check-tsan bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
+.PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-twin-bed check-meta \
         bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-intel check-stock-self stock-shell fuzz coverage .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
@@ -88,6 +89,10 @@ check-unit check-twin: check-%: $(O)/tests/%
 	$(Q)tests/run $(O) host $*
 check-bed: $(O)/tests/bed all
 	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" bed
+
+#: make check-twin-bed  the same tests with the twin in the guest's place, under address and undefined sanitizers
+check-twin-bed: $(O)/san/tests/bed all
+	$(Q)BEDTEST_ENGINE=twin tests/run $(O)/san twin bed
 
 #: make check-stock   the same tests on Debian's unmodified kernel and kvm_amd in QEMU, nested paging on and off
 check-stock:
@@ -270,6 +275,11 @@ $(O)/tests/bed: $(call obj,host,$(BED_C)) $(O)/libuvmbed.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(if $(COV),$(SAN)) -o $@ $^ -lcriterion $(LIBS)
+$(O)/san/tests/bed: $(call obj,asan,$(BED_C)) $(O)/libuvmbed-asan.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcriterion $(LIBS)
+	$(Q)ln -sf ../guest.elf ../guest-checked.elf ../uvmbed $(O)/san/
 $(O)/tests/twin: $(call obj,twin,$(TTWIN_C) $(TWIN_C)) guest/twin/twin.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

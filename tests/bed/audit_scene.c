@@ -60,8 +60,12 @@ scene_down(struct scene *s)
 void *
 scene_ptr(const struct scene *s, uint64_t va, size_t len)
 {
-	uint64_t pa = va - (va >= BED_IMAGE_BASE ? BED_IMAGE_BASE : BED_DIRECT_BASE);
-	void *host = bed_ptr(s->bed, GPA(pa), len);
+	struct bed_pointers pointers = bed_pointers(s->bed);
+	uint64_t pa = UINT64_MAX;
+	void *host;
+
+	bed_pointer_pa(&pointers, va, &pa);
+	host = bed_ptr(s->bed, GPA(pa), len);
 
 	CHECK(host != NULL, "the guest's pointer %#lx leads nowhere", va);
 	return host;

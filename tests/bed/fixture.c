@@ -53,6 +53,15 @@ scaled_rounds(unsigned n)
 	return (n + scaled_ms(1) - 1) / scaled_ms(1);
 }
 
+/* All beds of this process are twins (make check-twin-bed). */
+static bool
+on_twin(void)
+{
+	const char *engine = getenv("BEDTEST_ENGINE");
+
+	return engine != NULL && strcmp(engine, "twin") == 0;
+}
+
 struct bed_config
 bed_opts_config(const struct bed_opts *opts)
 {
@@ -71,6 +80,8 @@ bed_opts_config(const struct bed_opts *opts)
 	cfg.timeout_ms = scaled_ms(opts->timeout_ms != 0 ? opts->timeout_ms : cfg.timeout_ms);
 	if (opts->release)
 		cfg.flavour = BED_RELEASE;
+	if (opts->twin || on_twin())
+		cfg.engine = BED_ENGINE_TWIN;
 	return cfg;
 }
 
@@ -227,11 +238,18 @@ bed_entry(const struct bed *bed, gva_t va, int level)
 	return entry;
 }
 
+void
+kvm_only(const char *why)
+{
+	if (on_twin())
+		bedtest_skip("%s", why);
+}
+
 enum engine_class
 engine_class(void)
 {
 	struct bed_err err;
-	const struct engine *e = engine_get(&err);
+	const struct engine *e = on_twin() ? engine_twin() : engine_get(&err);
 
 	if (e == NULL)
 		test_fail(__FILE__, __LINE__, "%s", err.text);

@@ -50,6 +50,7 @@ struct bed_opts {
 	unsigned ncpu;
 	bool release;
 	bool boot; /* what the test is about is the boot */
+	bool release, twin;
 };
 struct bed_config bed_opts_config(const struct bed_opts *);
 
@@ -137,6 +138,9 @@ unsigned scaled_ms(unsigned ms);
 
 /* Of rounds that only make a test more thorough: fewer on the emulated machine. */
 unsigned scaled_rounds(unsigned n);
+
+/* Skips a test of what only KVM has, where all beds are twins. */
+void kvm_only(const char *why);
 
 /* The engine's class; ends the test without KVM. */
 enum engine_class engine_class(void);

@@ -36,11 +36,13 @@ ranges_of(const struct scene *s, struct range range[5])
 	const struct bed_bootinfo *boot = bed_bootinfo(s->bed);
 	const struct vm_map *map = scene_map(s);
 	uint64_t data = inside_symbol(s->bed, "data_start").v - BED_IMAGE_BASE;
-	uint64_t symbols = inside_symbol(s->bed, "kernel_map").v - BED_IMAGE_BASE;
-	uint64_t nodes = (uint64_t)map->addr.root - BED_DIRECT_BASE;
+	struct bed_pointers pointers = bed_pointers(s->bed);
+	uint64_t symbols = UINT64_MAX, nodes = UINT64_MAX;
 	/* What boot took for itself comes first in memory: pm_l1 and the vm_pages. */
 	uint64_t pages = boot->seg[0].start;
 
+	bed_pointer_pa(&pointers, inside_symbol(s->bed, "kernel_map").v, &symbols);
+	bed_pointer_pa(&pointers, (uint64_t)map->addr.root, &nodes);
 	range[0] = (struct range){ data, boot->image_end };
 	range[1] = (struct range){ boot->ptpool_start, boot->ptpool_start + 16 * PAGE };
 	range[2] = (struct range){ pages, pages + 80 * PAGE };

@@ -56,6 +56,8 @@ BED_TEST(death, panic)
 
 BED_TEST(death, triple_fault)
 {
+	kvm_only("a process has no IDT to lose");
+
 	DIES(die_triple, 0, 0, "triple fault", "slot 0: die_triple()", "IDT");
 }
 
@@ -78,6 +80,8 @@ BED_TEST(death, invalid_opcode)
 /* property 26: kernel_map */
 BED_TEST(death, page_fault)
 {
+	kvm_only("a process that reaches into kernel space dies in other words");
+
 	DIES(die_fault, BED_KVA_BASE + 0x40001000, 1, "page fault", "read of 0xffff800040001000",
 	    "kernel_map", "nothing is mapped there", "call_die_fault",
 	    "walk of the faulting address", "not present at P",
@@ -117,12 +121,16 @@ BED_TEST(death, scribbled_everything)
 /* A guest that keeps leaving is stopped by the same limit as one that never does. */
 BED_TEST(death, endless_exits)
 {
+	kvm_only("the twin has no call that only leaves");
+
 	DIES(nop_exits, UINT64_MAX, 1, "guest hangs", "nop_exits");
 }
 
 /* The time of one bed's call is not charged to the next, and no limit means none. */
 BED_TEST(death, the_limit_is_per_call)
 {
+	kvm_only("one bed of a flavour, and no call that only leaves");
+
 	struct bed *bed = boot(scaled_ms(300)), *other = boot(scaled_ms(10000));
 	struct bed_result res;
 	struct bed_err err;
