@@ -37,9 +37,9 @@ extern const struct call call_table[BED_CALL_LIMIT];
 static inline const struct call *
 call_find(unsigned id, unsigned nargs)
 {
-	const struct call *call = &call_table[id];
+	const struct call *call = &call_table[id < BED_CALL_LIMIT ? id : 0]; /* 0: no call */
 
-	return id < BED_CALL_LIMIT && call->fn != NULL && call->nargs == nargs ? call : NULL;
+	return call->fn != NULL && call->nargs == nargs ? call : NULL;
 }
 
 /* Every map handle among the arguments names a map. */

@@ -66,6 +66,7 @@ struct bed {
 	struct bed_bootinfo info;
 	struct hv_vm *vm;
 	struct twin *twin;                /* NULL: KVM's */
+	size_t mark_console;              /* rewind.c: console_len at the mark */
 	struct bed_cpu cpus[BED_CPU_MAX]; /* cfg.ncpu of them */
 	struct bed_cpu *at;               /* the one that left last: its registers are current */
 	struct {

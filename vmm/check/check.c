@@ -363,6 +363,25 @@ wake_sleepers(struct check *c, struct bed_err *err)
 	return true;
 }
 
+/*
+ * One call may take away what another one, that it lets finish, puts into the same place: then the two together
+ * cannot be stated, each by itself could.
+ */
+static bool
+rows_overlap(const struct call_effect *e, size_t from)
+{
+	for (size_t i = from; i < e->n; i++) {
+		for (size_t k = 0; k < i; k++) {
+			const struct pt_expect *a = &e->row[i].map, *b = &e->row[k].map;
+
+			if (a->va.v < b->va.v + (b->npages << BED_PAGE_SHIFT) &&
+			    b->va.v < a->va.v + (a->npages << BED_PAGE_SHIFT))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* The mappings and the counted work are those of the call and of the calls it woke. */
 static bool
 check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
@@ -371,14 +390,18 @@ check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
 {
 	struct bed_counters after = bed_counters_all(c->bed);
 	struct call_effect *effect = &c->effect;
+	size_t own;
 	bool ok;
 
 	free(effect->row);
 	*effect = CALL_EFFECT_NONE;
 	ok = call_effect(effect, c->bed, &c->snap[c->now], id, args, result);
+	own = effect->n;
 	for (unsigned i = 0; i < c->nwoken; i++)
 		ok = ok && call_effect(effect, c->bed, &c->snap[c->now], c->woken[i].id,
 			       c->woken[i].arg, c->woken[i].result);
+	if (rows_overlap(effect, own))
+		effect->checkable = false;
 	if (!ok)
 		bed_fail(err, BED_E_HOST, "out of memory for the expected changes");
 	/* A wrong free that is tolerated does not do what it says. */

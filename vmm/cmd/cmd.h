@@ -26,6 +26,7 @@ int cmd_map(int, char **);
 int cmd_engine(int, char **);
 int cmd_replay(int, char **);
 int cmd_audit(int, char **);
+int cmd_explore(int, char **);
 int cmd_tlbsan(int, char **);
 
 /* tests/corpus/first-light.trace, as it was when this program was built (builtin.asm). */

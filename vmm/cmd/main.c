@@ -18,6 +18,7 @@ static const struct subcommand subcommands[] = {
 	{ "map", cmd_map, "every mapping of a booted guest, folded" },
 	{ "walk", cmd_walk, "one address through the four levels" },
 	{ "replay", cmd_replay, "run traces, each in a guest of its own, with every check on" },
+	{ "explore", cmd_explore, "random programs; what fails is shrunk to a minimal trace" },
 	{ "audit", cmd_audit, "every invariant of a booted guest, one by one" },
 	{ "tlbsan", cmd_tlbsan, "find wrong TLB invalidations in logs of this or another kernel" },
 	{ "engine", cmd_engine, "what kind of KVM this is and what it offers" },

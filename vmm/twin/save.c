@@ -114,12 +114,14 @@ restore_frames(struct twin *t, const uint32_t *frame, uint32_t n)
 	}
 }
 
-void
-twin_restore(struct twin *t)
+bool
+twin_restore(struct twin *t, struct bed_err *err)
 {
 	const struct twin_saved *s = t->saved;
 	uint64_t age = t->machine->age(), from, to;
 
+	if (s == NULL)
+		return bed_fail(err, BED_E_USAGE, "the twin was not saved");
 	/* The kernel's data first: the rest asks the machine, which must be sane again. */
 	restore_range(
 	    t, t->data_pa, t->data_pa + (uint64_t)(t->machine->data_end - t->machine->data_start));
@@ -132,6 +134,7 @@ twin_restore(struct twin *t)
 		twin_copy(s->stack[i].low, s->stack[i].copy, s->stack[i].bytes);
 	t->regs = (struct hv_regs){ 0 };
 	t->machine->restored(age);
+	return true;
 }
 
 uint64_t

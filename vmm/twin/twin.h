@@ -46,7 +46,7 @@ bool twin_read(const struct twin *, uint64_t va, uint64_t *word);
  * host has written to memory in between stays, unless it was in pages that the machine had in use.
  */
 bool twin_save(struct twin *, struct bed_err *);
-void twin_restore(struct twin *);
+bool twin_restore(struct twin *, struct bed_err *); /* false: nothing was saved */
 /* After twin_restore(): the physical address of the first byte that is not as it was, or UINT64_MAX. */
 uint64_t twin_differs(const struct twin *);
 
