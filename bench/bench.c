@@ -20,6 +20,8 @@ const struct bench_section bench_sections[] = {
 	{ "reset", "a booted bed without a boot: from a snapshot, and reset to it", bench_reset,
 	    false },
 	{ "tlbsan", "events a second through the TLB sanitizer", bench_tlbsan, false },
+	{ "twin", "random programs without a machine, and going back to its start", bench_twin,
+	    false },
 	{ "walk", "the host's walk of 32,768 leaves against plain loads", bench_walk, false },
 	{ "work", "instructions of the allocator on standard workloads", bench_work, true },
 	{ NULL, NULL, NULL, false },

@@ -62,6 +62,7 @@ bool bench_map(const struct bed_config *, struct bench_list *, struct bed_err *)
 bool bench_reset(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_work(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_tlbsan(const struct bed_config *, struct bench_list *, struct bed_err *);
+bool bench_twin(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_walk(const struct bed_config *, struct bench_list *, struct bed_err *);
 
 uint64_t bench_now(void); /* CLOCK_MONOTONIC_RAW, ns */

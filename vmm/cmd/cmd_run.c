@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "vmm/cmd/cmd.h"
+#include "vmm/cmd/shrink.h"
 #include "vmm/cmd/verdict.h"
 #include "vmm/kvm/engine.h"
+#include "vmm/trace/criterion.h"
 
 static void
 print_engine_line(const struct cmd_common *common)
@@ -138,7 +140,8 @@ cmd_run(int argc, char **argv)
 struct files {
 	char **name;
 	unsigned n;
-	bool parse_only;
+	bool parse_only, shrink, criterion;
+	uint64_t until; /* line; 0: all */
 	const char *log;
 	struct verdict_opts opts;
 };
@@ -168,6 +171,16 @@ parse_files(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'w':
 		return parse_witnesses(arg, state, &files->opts.session.witnesses);
+	case 'u':
+		if (!cmd_parse_size(arg, &files->until) || files->until == 0)
+			argp_error(state, "--until=%s is no line of a file", arg);
+		return 0;
+	case 's':
+		files->shrink = true;
+		return 0;
+	case 'c':
+		files->criterion = true;
+		return 0;
 	case ARGP_KEY_ARGS:
 		files->name = state->argv + state->next;
 		files->n = (unsigned)(state->argc - state->next);
@@ -211,6 +224,25 @@ replay_logged(const struct trace *trace, const struct files *files, const struct
 	return rc;
 }
 
+/* Leave out what comes after that line of the file. */
+static void
+cut_at(struct trace *trace, uint64_t line)
+{
+	while (trace->nline > 0 && trace->line[trace->nline - 1].number > line)
+		free(trace->line[--trace->nline].comment);
+}
+
+/* FILE.min, minimal. */
+static int
+shrink_file(struct trace *trace, const char *name, const struct cmd_common *common)
+{
+	char path[4096];
+	struct bed_err err = { 0 };
+
+	snprintf(path, sizeof(path), "%s.min", name);
+	return cmd_shrink(trace, path, &common->config, &err);
+}
+
 static int
 replay_file(
     const char *name, const struct files *files, const struct cmd_common *common, json_t *list)
@@ -223,7 +255,13 @@ replay_file(
 	o.file = name;
 	if (!trace_load(&trace, name, &err))
 		return cmd_error(&err);
-	if (files->parse_only)
+	if (files->until != 0)
+		cut_at(&trace, files->until);
+	if (files->criterion)
+		rc = trace_criterion(&trace, "trace", stdout) ? BED_OK : BED_E_OUTPUT;
+	else if (files->shrink)
+		rc = shrink_file(&trace, name, common);
+	else if (files->parse_only)
 		rc = trace_print(&trace, stdout) ? BED_OK : BED_E_OUTPUT;
 	else if (files->log != NULL)
 		rc = replay_logged(&trace, files, common, list);
@@ -239,6 +277,10 @@ cmd_replay(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ "log", 'l', "FILE", 0,
 		    "write the guest's events there, for `uvmbed tlbsan` (checked flavour)", 0 },
+		{ "until", 'u', "LINE", 0, "stop behind that line of the file", 0 },
+		{ "shrink", 's', NULL, 0,
+		    "make a trace that fails as small as it gets, in FILE.min", 0 },
+		{ "criterion", 'c', NULL, 0, "print it as a C test; run nothing", 0 },
 		{ "parse-only", 'n', NULL, 0, "read the traces and print them again; run nothing",
 		    0 },
 		{ "audit", 'A', "steps|tables", 0,
@@ -265,7 +307,7 @@ cmd_replay(int argc, char **argv)
 		    "events\n");
 		return BED_E_USAGE;
 	}
-	if (!files.parse_only)
+	if (!files.parse_only && !files.criterion)
 		print_engine_line(&common);
 	list = common.json ? json_array() : NULL;
 	for (unsigned i = 0; i < files.n; i++) {

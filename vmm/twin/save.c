@@ -20,6 +20,7 @@ struct twin_saved {
 		uint8_t *low, *copy;
 		size_t bytes;
 	} stack[TWIN_STACKS];
+	uint64_t *zero;  /* a bit a frame: nothing but zeroes */
 	uint32_t *frame; /* handed out before */
 	uint32_t nframe;
 	uint64_t rings,
@@ -37,6 +38,7 @@ twin_forget(struct twin *t)
 		free(s->stack[i].copy);
 	if (s->ram != NULL)
 		munmap(s->ram, s->bytes);
+	free(s->zero);
 	free(s->frame);
 	free(s);
 	t->saved = NULL;
@@ -79,9 +81,16 @@ save(struct twin *t, struct twin_saved *s)
 	s->frame = malloc((s->nframe + 1) * sizeof(*s->frame));
 	if (s->ram == MAP_FAILED)
 		s->ram = NULL;
-	if (s->ram == NULL || s->frame == NULL || !save_stacks(t, s))
+	s->zero = calloc(s->bytes / BED_PAGE_SIZE / 64 + 1, sizeof(*s->zero));
+	if (s->ram == NULL || s->zero == NULL || s->frame == NULL || !save_stacks(t, s))
 		return false;
 	twin_copy(s->ram, t->mem.base, s->bytes);
+	for (uint64_t f = 0; f < s->bytes / BED_PAGE_SIZE; f++) {
+		const uint8_t *page = s->ram + f * BED_PAGE_SIZE;
+
+		if (page[0] == 0 && memcmp(page, page + 1, BED_PAGE_SIZE - 1) == 0)
+			s->zero[f / 64] |= UINT64_C(1) << f % 64;
+	}
 	memcpy(s->frame, t->taken.frame, s->nframe * sizeof(*s->frame));
 	clear_taken(t);
 	return true;
@@ -110,7 +119,11 @@ restore_frames(struct twin *t, const uint32_t *frame, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t pa = (uint64_t)frame[i] << BED_PAGE_SHIFT;
 
-		restore_range(t, pa, pa + BED_PAGE_SIZE);
+		/* Most of memory: then there is nothing to be read. */
+		if (t->saved->zero[frame[i] / 64] >> frame[i] % 64 & 1)
+			memset(t->mem.base + pa, 0, BED_PAGE_SIZE);
+		else
+			restore_range(t, pa, pa + BED_PAGE_SIZE);
 	}
 }
 
