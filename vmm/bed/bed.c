@@ -395,6 +395,7 @@ bed_stats(struct bed *bed)
 
 		s.exits += hv_cpu_exits(cpu->hv) - cpu->yields;
 		s.yields += cpu->yields;
+		s.rings += cpu->ring_exits;
 		s.has_insns = s.has_insns && hv_cpu_stat(cpu->hv, "insn_emulation", &insns);
 		s.has_invlpg = s.has_invlpg && hv_cpu_stat(cpu->hv, "invlpg", &invlpg);
 		s.insns += insns;

@@ -116,6 +116,7 @@ struct bed_stats {
 	/* Returns from KVM_RUN, all vCPUs together; those for watching (watch.h) not counted. */
 	uint64_t exits;
 	uint64_t yields; /* more of them, with which a busy wait gave the host's CPU away */
+	uint64_t rings;  /* of the exits, those because a ring was full */
 	bool has_insns;  /* the engine counts instructions exactly */
 	uint64_t insns;  /* guest ring-0 instructions */
 	bool has_invlpg; /* the engine sees every INVLPG */

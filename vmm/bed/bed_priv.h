@@ -54,6 +54,7 @@ struct bed_cpu {
 	bool failed; /* KVM_RUN itself: err */
 	struct bed_err err;
 	uint64_t yields; /* returns with BED_EXIT_YIELD, not counted elsewhere */
+	uint64_t ring_exits;
 	bool halted;     /* when it was stopped, after a death */
 };
 

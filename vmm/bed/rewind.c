@@ -25,7 +25,7 @@ bed_mark(struct bed *bed, struct bed_err *err)
 	if (bed->report != NULL)
 		return bed_dead(bed, err);
 	for (unsigned i = 0; i < BED_SLOTS; i++) {
-		if (bed->inflight[i].busy)
+		if (bed->cpus[0].inflight[i].busy)
 			return bed_fail(err, BED_E_USAGE, "a call is in flight in slot %u", i);
 	}
 	bed->mark_console = bed->console_len;
@@ -35,11 +35,14 @@ bed_mark(struct bed *bed, struct bed_err *err)
 bool
 bed_rewind(struct bed *bed, struct bed_err *err)
 {
+	struct bed_cpu *cpu = &bed->cpus[0];
+
 	if (!is_twin(bed, err) || !twin_restore(bed->twin, err))
 		return false;
-	memset(bed->inflight, 0, sizeof(bed->inflight));
-	bed->event_tail = bed->share->event_head;
-	bed->console_tail = bed->share->console_head;
+	memset(cpu->inflight, 0, sizeof(cpu->inflight));
+	cpu->nposted = 0;
+	cpu->event_tail = cpu->share->event_head;
+	cpu->console_tail = cpu->share->console_head;
 	bed->nrecent = 0;
 	bed->result2 = 0;
 	if (bed->console_len > bed->mark_console) {

@@ -128,6 +128,8 @@ bed_hear(struct bed_cpu *cpu, const struct hv_exit *e, enum bed_exit want, struc
 		return HEARD_RESUME;
 	case BED_EXIT_CONSOLE:
 	case BED_EXIT_EVENTS:
+		cpu->ring_exits++;
+		return HEARD_RESUME;
 	case BED_EXIT_NOP:
 	case BED_EXIT_YIELD:
 		return HEARD_RESUME;

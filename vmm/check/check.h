@@ -115,6 +115,9 @@ struct call_effect {
 bool call_effect(struct call_effect *, struct bed *, const struct snapshot *before,
     enum bed_call_id, const uint64_t *args, const struct bed_result *);
 
+/* Does it map pages one after the other, so that some are there while it sleeps for the next? */
+bool call_in_steps(enum bed_call_id);
+
 /* Append one row; false when out of memory. */
 bool call_effect_add(struct call_effect *, const struct pt_delta *);
 

@@ -341,6 +341,14 @@ static bool (*const effects[BED_CALL_LIMIT])(struct context *) = {
 };
 
 bool
+call_in_steps(enum bed_call_id id)
+{
+	return id == BED_CALL_fill || id == BED_CALL_verify || id == BED_CALL_load ||
+	       id == BED_CALL_store || id == BED_CALL_uvm_map_pageable ||
+	       id == BED_CALL_batch || id == BED_CALL_uvm_fault;
+}
+
+bool
 call_effect(struct call_effect *effect, struct bed *bed, const struct snapshot *before,
     enum bed_call_id id, const uint64_t *args, const struct bed_result *result)
 {
@@ -351,11 +359,9 @@ call_effect(struct call_effect *effect, struct bed *bed, const struct snapshot *
 		.result = result,
 		.effect = effect };
 
-	if (effects[id] == NULL)
+	if (result->state != BED_STATE_DONE) {
+		effect->checkable = effect->checkable && !call_in_steps(id);
 		return true;
-	/* Asleep half way through a range. */
-	if (result->state != BED_STATE_DONE &&
-	    (effects[id] == effect_touch_pages || effects[id] == effect_unknown))
-		effect->checkable = false;
-	return result->state != BED_STATE_DONE || effects[id](&c);
+	}
+	return effects[id] == NULL || effects[id](&c);
 }

@@ -53,6 +53,7 @@ static const struct xprofile profiles[] = {
 	    .max_pages = 500,
 	    .weight = { W(alloc, 5), W(valloc, 10), W(kmem, 20), W(pla, 5), W(modes, 25),
 		W(free, 40), W(part, 5), W(touch, 10), W(fill, 10), W(page, 8) } },
+	{ .name = "bytes", .text = "bytes as they come: every kind, every size up to 1024 pages" },
 	{ .name = "guard",
 	    .text = "everything, with guard pages",
 	    .guard = true,
@@ -113,9 +114,11 @@ xprogram_make(uint8_t *bytes, size_t n, uint64_t seed, uint64_t index, const str
 	for (size_t i = 0; i < n; i++, bytes += XOP_BYTES) {
 		uint64_t r = next(&state);
 		unsigned most = next(&state) % 4 == 0 ? p->max_pages : 4;
-		uint16_t pages = (uint16_t)(next(&state) % most);
+		uint16_t pages = most == 0 ? 0 : (uint16_t)(next(&state) % most);
 
 		memcpy(bytes, &r, XOP_BYTES);
+		if (p->max_pages == 0)
+			continue;
 		bytes[0] = draw_kind(&state, p);
 		/* Few slots at a time, so that they are used again and again. */
 		bytes[1] = (uint8_t)(r >> 8 & 63) % (uint8_t)(8 + 8 * (next(&state) % 8));

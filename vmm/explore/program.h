@@ -65,7 +65,7 @@ struct xprofile {
 	const char *name, *text;
 	uint64_t ram, kva;  /* of the machine; 0: as it comes */
 	bool guard;         /* guard pages */
-	unsigned max_pages; /* largest ordinary allocation */
+	unsigned max_pages; /* largest ordinary allocation; 0: no mix, just bytes */
 	uint8_t weight[XOP_LIMIT];
 };
 const struct xprofile *xprofile_find(const char *name); /* NULL: none of that name */

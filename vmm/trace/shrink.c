@@ -197,11 +197,32 @@ try_value(struct shrinker *s, unsigned i, unsigned k, enum bed_kind kind, uint64
 	return consider(s, &candidate);
 }
 
+/* "a+3p" becomes "a". */
+static bool
+try_without_offset(struct shrinker *s, unsigned i, unsigned k)
+{
+	struct trace candidate;
+	struct trace_value *v;
+
+	if (exhausted(s) || s->best->line[i].value[k].number == 0)
+		return false;
+	if (!trace_copy(&candidate, s->best)) {
+		s->oom = true;
+		return false;
+	}
+	v = &candidate.line[i].value[k];
+	v->number = 0;
+	v->text[strcspn(v->text, "+-")] = '\0';
+	return consider(s, &candidate);
+}
+
 static bool
 simplify_value(struct shrinker *s, unsigned i, unsigned k, enum bed_kind kind)
 {
 	uint64_t number = s->best->line[i].value[k].number;
 
+	if (s->best->line[i].value[k].ref >= 0)
+		return try_without_offset(s, i, k);
 	switch (kind) {
 	case A_SIZE:
 		return try_value(s, i, k, kind, 4096) ||
