@@ -284,7 +284,8 @@ xop_part(struct xlab *lab, const struct xop *op)
 	struct xslot *s = &lab->slot[op->slot], *rest = &lab->slot[(op->slot + 1) % XSLOTS];
 	uint64_t pages, from, n;
 
-	if (!xslot_live(s) || s->bare || xpages(s->size) < 2 ||
+	/* Whoever is asleep may have the last page; a free that needs one to split an entry is a panic then. */
+	if (lab->npending > 0 || !xslot_live(s) || s->bare || xpages(s->size) < 2 ||
 	    (s->kind == XSLOT_MODES && (s->kv == BED_KV_page || s->kp == BED_KP_dma_contig)))
 		return true;
 	pages = xpages(s->size);

@@ -14,9 +14,12 @@
 #include "vmm/explore/explore.h"
 #include "vmm/tlbsan/bed.h"
 
-#define PAGE     BED_PAGE_SIZE
-#define XPENDING 8 /* calls asleep at a time */
-#define XNO_NAME 0 /* names of results count from 1 */
+#define PAGE      BED_PAGE_SIZE
+/* Calls asleep at a time: as many as a CPU has slots; operations that make something stop earlier. */
+#define XPENDING  BED_SLOTS
+#define XASLEEP   8
+#define XASLEEP_F 12 /* and those that free */
+#define XNO_NAME  0  /* names of results count from 1 */
 
 /* A value for a call: itself, or what an earlier call returned plus an offset. */
 struct xvalue {

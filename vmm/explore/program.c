@@ -114,7 +114,7 @@ xprogram_make(uint8_t *bytes, size_t n, uint64_t seed, uint64_t index, const str
 	for (size_t i = 0; i < n; i++, bytes += XOP_BYTES) {
 		uint64_t r = next(&state);
 		unsigned most = next(&state) % 4 == 0 ? p->max_pages : 4;
-		uint16_t pages = most == 0 ? 0 : (uint16_t)(next(&state) % most);
+		uint16_t pages = (uint16_t)(most == 0 ? 0 : next(&state) % most);
 
 		memcpy(bytes, &r, XOP_BYTES);
 		if (p->max_pages == 0)

@@ -143,8 +143,10 @@ xcall(struct xlab *lab, enum bed_call_id id, const struct xvalue *args, unsigned
 	uint64_t value[BED_ARGS_MAX];
 	struct xpending *p = lab->pending;
 
-	while (p->busy)
-		p++; /* one_op() has seen to it that there is one */
+	while (p < lab->pending + XPENDING && p->busy)
+		p++;
+	if (p == lab->pending + XPENDING)
+		return bed_fail(lab->err, BED_E_INTERNAL, "%d calls are asleep", XPENDING);
 	for (unsigned i = 0; i < nargs; i++)
 		value[i] = args[i].value;
 	if (name != NULL)
@@ -214,7 +216,7 @@ static bool
 one_op(struct xlab *lab, const struct xop *op)
 {
 	/* An operation makes a few calls; with that many asleep only what gives something back may run. */
-	if (lab->npending + 3 > XPENDING && op->kind != XOP_free)
+	if (lab->npending + 3 > (op->kind == XOP_free ? XASLEEP_F : XASLEEP))
 		return true;
 	lab->result->ops++;
 	if (!functions[op->kind](lab, op) || !poll_pending(lab))
