@@ -41,7 +41,10 @@ BED_TEST(explore, nothing_is_found)
 	uint8_t bytes[OPS * XOP_BYTES];
 
 	for (unsigned i = 0; xprofile_at(i) != NULL; i++) {
-		struct xlab *lab = lab_of(xprofile_at(i), XCHECK_CALLS, false);
+		/* The specification has no word yet for who sleeps for addresses with pages in hand. */
+		bool whole = xprofile_at(i)->max_pages != 0;
+		struct xlab *lab =
+		    lab_of(xprofile_at(i), whole ? XCHECK_CALLS : XCHECK_INVARIANTS, false);
 
 		for (unsigned round = 0; round < 4; round++) {
 			struct bed_err err = { 0 };

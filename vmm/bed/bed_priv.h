@@ -55,7 +55,7 @@ struct bed_cpu {
 	struct bed_err err;
 	uint64_t yields; /* returns with BED_EXIT_YIELD, not counted elsewhere */
 	uint64_t ring_exits;
-	bool halted;     /* when it was stopped, after a death */
+	bool halted; /* when it was stopped, after a death */
 };
 
 struct bed {

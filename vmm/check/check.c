@@ -33,9 +33,9 @@ struct check {
 	gva_t misuse_at; /* the guest's struct uvm_misuse */
 	uint64_t misuse; /* wrong frees it had counted when it was last looked at */
 	struct sleeper sleeper[BED_SLOTS * BED_CPU_MAX], woken[BED_SLOTS * BED_CPU_MAX];
-	unsigned nwoken;         /* by the call being judged */
-	bool stepping;           /* one that is still asleep may have mapped some of its pages since */
-	unsigned cpu;            /* that runs the calls */
+	unsigned nwoken; /* by the call being judged */
+	bool stepping;   /* one that is still asleep may have mapped some of its pages since */
+	unsigned cpu;    /* that runs the calls */
 	struct snapshot snap[2]; /* before and after; `now` says which is which */
 	unsigned now;
 	struct snap_diff diff;

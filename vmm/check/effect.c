@@ -344,8 +344,8 @@ bool
 call_in_steps(enum bed_call_id id)
 {
 	return id == BED_CALL_fill || id == BED_CALL_verify || id == BED_CALL_load ||
-	       id == BED_CALL_store || id == BED_CALL_uvm_map_pageable ||
-	       id == BED_CALL_batch || id == BED_CALL_uvm_fault;
+	       id == BED_CALL_store || id == BED_CALL_uvm_map_pageable || id == BED_CALL_batch ||
+	       id == BED_CALL_uvm_fault;
 }
 
 bool

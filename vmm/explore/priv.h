@@ -84,6 +84,7 @@ struct xlab {
 	struct xsubmap submap[XSUBMAPS];
 	struct xpending pending[XPENDING];
 	unsigned names, npending, latest; /* latest: of pending[], the call that fell asleep last */
+	bool over;                        /* the program ends here */
 	uint64_t freed;                   /* an address that was freed not long ago */
 	struct xresult *result;
 	struct bed_err *err;

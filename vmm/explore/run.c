@@ -159,6 +159,8 @@ xcall(struct xlab *lab, enum bed_call_id id, const struct xvalue *args, unsigned
 		p->busy = true;
 		lab->npending++;
 		lab->latest = (unsigned)(p - lab->pending);
+		/* What it maps whenever somebody frees a page, the specification cannot say. */
+		lab->over = lab->over || (lab->check != NULL && call_in_steps(id));
 	}
 	*result = p->result;
 	return true;
@@ -245,6 +247,7 @@ begin(struct xlab *lab, struct xresult *r, struct bed_err *err)
 	memset(lab->submap, 0, sizeof(lab->submap));
 	memset(lab->pending, 0, sizeof(lab->pending));
 	lab->names = lab->npending = 0;
+	lab->over = false;
 	lab->freed = 0;
 	lab->result = r;
 	lab->err = err;
@@ -268,7 +271,7 @@ xlab_run(struct xlab *lab, const uint8_t *bytes, size_t len, struct xresult *r, 
 
 	begin(lab, r, err);
 	lab->used = true;
-	for (size_t i = 0; i < n && ok; i++) {
+	for (size_t i = 0; i < n && ok && !lab->over; i++) {
 		struct xop op = xop_decode(bytes + i * XOP_BYTES);
 
 		ok = one_op(lab, &op);
