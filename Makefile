@@ -62,9 +62,9 @@ META_C    := tests/bedtest.c $(wildcard tests/meta/*.c)
 
 obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
-.PHONY: all run check check-tsan bench install clean help prereq prereq-dev check-twin check-unit check-bed check-meta \
-.PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-twin-bed check-meta \
-        bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-intel check-stock-self stock-shell fuzz coverage .FORCE
+.PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-twin-bed check-tsan check-meta \
+        bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-intel check-stock-self \
+        stock-shell fuzz coverage .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
