@@ -52,6 +52,17 @@ curcount(void)
 	__asm__("movq %%gs:16, %0" : "=r"(count));
 	return count;
 }
+
+/* curcpu()->ci_curthread in the same way. */
+static inline struct thread *
+curself(void)
+{
+	struct thread *td;
+
+	__asm__("movq %%gs:8, %0" : "=r"(td));
+	return td;
+}
+_Static_assert(offsetof(struct cpu_info, ci_curthread) == 8, "what curself() reads");
 _Static_assert(offsetof(struct cpu_info, ci_count) == 16, "what curcount() reads");
 
 /*

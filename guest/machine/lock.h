@@ -217,7 +217,7 @@ rw_exit(struct rwlock *rw)
 static inline bool
 rw_enter_write_try(struct rwlock *rw)
 {
-	uintptr_t self = (uintptr_t)curcpu()->ci_curthread;
+	uintptr_t self = (uintptr_t)curself();
 
 	if (unlikely(!__sync_bool_compare_and_swap(&rw->rwl_owner, 0, self | RWLOCK_WRLOCK)))
 		return false;

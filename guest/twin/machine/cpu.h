@@ -7,9 +7,11 @@
 
 #define curcpu   guest_curcpu /* the %gs ones, unused here */
 #define curcount guest_curcount
+#define curself  guest_curself
 #include "../../machine/cpu.h"
 #undef curcpu
 #undef curcount
+#undef curself
 
 extern __thread struct cpu_info *twin_cpu;
 
@@ -23,6 +25,12 @@ static inline struct bed_counters *
 curcount(void)
 {
 	return twin_cpu->ci_count;
+}
+
+static inline struct thread *
+curself(void)
+{
+	return curcpu()->ci_curthread;
 }
 
 #endif
