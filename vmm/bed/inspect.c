@@ -9,6 +9,7 @@
 #include "vmm/bed/bed_priv.h"
 #include "shared/calls.h"
 #include "vmm/bed/inspect.h"
+#include "vmm/bed/snap.h"
 #include "vmm/view/walk.h"
 
 bool
@@ -73,11 +74,25 @@ bed_image(const struct bed *bed, size_t *bytes)
 	return bed->image.map;
 }
 
+/* Where a bed that began from a snapshot has pages: of its file, or of its own. */
+static bool
+snapshot_data(const struct bed *bed, uint64_t offset, uint64_t *start, uint64_t *end)
+{
+	*start = snap_next(bed->snap, &bed->mem, offset);
+	*end = *start;
+	while (*end < bed->mem.bytes && snap_next(bed->snap, &bed->mem, *end) == *end)
+		*end += BED_PAGE_SIZE;
+	return *start < *end;
+}
+
 bool
 bed_ram_data(const struct bed *bed, uint64_t offset, uint64_t *start, uint64_t *end)
 {
-	off_t data = lseek(bed->mem.fd, (off_t)offset, SEEK_DATA), hole;
+	off_t data, hole;
 
+	if (bed->snap != NULL)
+		return snapshot_data(bed, offset & ~BED_PAGE_MASK, start, end);
+	data = lseek(bed->mem.fd, (off_t)offset, SEEK_DATA);
 	if (data == -1)
 		return false;
 	hole = lseek(bed->mem.fd, data, SEEK_HOLE);
