@@ -25,19 +25,24 @@ bed_watch_steps(struct bed *bed, bed_step_fn *fn, void *arg, struct bed_err *err
 	return true;
 }
 
-/* A slot cannot become read-only: it goes and comes back. */
+/*
+ * A slot cannot become read-only: it goes and comes back. With it goes what KVM noted of stores to it: for a reset
+ * all of it counts as stored to.
+ */
 bool
 bed_watch_tables(struct bed *bed, bed_store_fn *fn, void *arg, struct bed_err *err)
 {
 	struct memory_slot slot[MEMORY_SLOTS];
 	const struct memory_slot *pool = &slot[MEMORY_SLOT_POOL];
+	unsigned flags = bed->snap != NULL ? HV_SLOT_DIRTY : 0;
 
 	memory_slots(&bed->mem, slot);
 	if (!one_cpu(bed, err) ||
 	    !hv_vm_slot(bed->vm, MEMORY_SLOT_POOL, GPA(pool->gpa), 0, NULL, 0, err) ||
 	    !hv_vm_slot(bed->vm, MEMORY_SLOT_POOL, GPA(pool->gpa), pool->len,
-		bed->mem.base + pool->offset, fn != NULL ? HV_SLOT_READONLY : 0, err))
+		bed->mem.base + pool->offset, fn != NULL ? HV_SLOT_READONLY : flags, err))
 		return false;
+	bed_pokes(bed, bed->mem.base + pool->offset, pool->len);
 	bed->on_store = fn;
 	bed->on_store_arg = arg;
 	return true;
