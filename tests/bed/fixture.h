@@ -48,9 +48,8 @@ struct bed_opts {
 	unsigned timeout_ms;
 	uint64_t flush_threshold;
 	unsigned ncpu;
-	bool release;
-	bool boot; /* what the test is about is the boot */
 	bool release, twin;
+	bool boot; /* what the test is about is the boot */
 };
 struct bed_config bed_opts_config(const struct bed_opts *);
 
