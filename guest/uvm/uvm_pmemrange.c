@@ -91,9 +91,12 @@ mark(struct vm_page *pg, uint64_t n, uint32_t flags)
 	pg_flags_set(pg, flags);
 	if (likely(n == 1))
 		return;
-	for (pg++; end - pg >= 8; pg += 8) {
-		for (unsigned i = 0; i < 8; i++)
-			pg_flags_set(&pg[i], flags);
+	/* A store a page: the compiler does not unroll a loop of atomic ones. */
+	for (pg++; end - pg >= 4; pg += 4) {
+		pg_flags_set(&pg[0], flags);
+		pg_flags_set(&pg[1], flags);
+		pg_flags_set(&pg[2], flags);
+		pg_flags_set(&pg[3], flags);
 	}
 	for (; pg != end; pg++)
 		pg_flags_set(pg, flags);
