@@ -82,7 +82,7 @@ audit_lookup_va(const struct audit_lookup *l, gva_t va)
 			.wired = s->e->wired_count,
 			.object = UVM_ET_ISOBJ(s->e),
 			.nomap = UVM_ET_ISHOLE(s->e),
-			.offset = s->e->offset,
+			.offset = s->start - BED_KVA_BASE,
 		};
 		memcpy(place.map, s->map->name, sizeof(place.map));
 		break;
