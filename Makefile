@@ -80,7 +80,6 @@ run: prereq
 check: prereq-dev
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)$(MAKE) --no-print-directory check-meta check-tsan check-image check-properties
-	$(Q)$(MAKE) --no-print-directory check-meta check-image check-properties
 	$(Q)$(MAKE) --no-print-directory check-twin-bed
 	$(Q)tests/run $(O) "$$($(O)/uvmbed engine --class || echo none)" unit twin bed
 
@@ -94,7 +93,7 @@ check-bed: $(O)/tests/bed all
 
 #: make check-twin-bed  the same tests with the twin in the guest's place, under address and undefined sanitizers
 check-twin-bed: $(O)/san/tests/bed all
-	$(Q)BEDTEST_ENGINE=twin TEST_FILTER='$(or $(TEST_FILTER),!(death|hv|cli|bench)/*)' \
+	$(Q)BEDTEST_ENGINE=twin TEST_FILTER='$(or $(TEST_FILTER),!(death|hv|cli|bench|smp|snapshot|reset)/*)' \
 	    tests/run $(O)/san twin bed
 
 #: make check-stock   the same tests on Debian's unmodified kernel and kvm_amd in QEMU, nested paging on and off

@@ -259,6 +259,7 @@ BED_TEST(ghost_alone, a_wrong_place)
 	struct check_ghost *g;
 	struct bed_result r;
 	struct bed_err err;
+	vaddr_t floor;
 	gva_t at[4];
 
 	for (unsigned i = 0; i < 4; i++)
@@ -268,9 +269,11 @@ BED_TEST(ghost_alone, a_wrong_place)
 	g = ghost_of(&t);
 	lowest = ua->single[7];
 	CHECK(lowest != NULL, "no hole of this size is held outside");
+	floor = ua->floor[7];
 	ua->single[7] = NULL;
 	CHECK(bed_call_try(t.scene.bed, BED_CALL_uvm_km_valloc, args, 2, &r, &err), "%s", err.text);
 	ua->single[7] = lowest;
+	ua->floor[7] = floor;
 	ua->have |= 1u << 7;
 	CHECK(r.value == at[2].v, "placed at %#lx", r.value);
 	CHECK(!claim(&t, g, BED_CALL_uvm_km_valloc, args, 2, &r, &err), "not found");

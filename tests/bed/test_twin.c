@@ -233,7 +233,7 @@ BED_TEST(twin_engine, a_rewound_twin_is_as_it_was)
 
 BED_TEST(twin_engine, no_mark_no_rewind)
 {
-	struct bed *bed = BED(.twin = true);
+	struct bed *bed = BED(.twin = true, .boot = true);
 	struct bed_err err;
 
 	CHECK(!bed_rewind(bed, &err) && err.class == BED_E_USAGE, "%s", err.text);

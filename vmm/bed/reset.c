@@ -3,6 +3,7 @@
  * Bringing a bed back to its snapshot: see snapshot.h. What changed since is known from KVM's dirty log, which has the
  * guest's stores, and from bed_pokes(), which has the host's; only these pages are copied.
  */
+#include "vmm/bed/rewind.h"
 #include "vmm/bed/snap.h"
 
 #include "shared/paging.h"
@@ -174,6 +175,8 @@ bed_is_reset(struct bed *bed, struct bed_err *err)
 {
 	bool same;
 
+	if (bed->twin != NULL)
+		return bed_is_rewound(bed, err);
 	if (bed->snap == NULL)
 		return bed_fail(err, BED_E_USAGE, "this bed booted: it has no snapshot");
 	if (bed->running)
@@ -197,6 +200,8 @@ bed_reset(struct bed *bed, struct bed_err *err)
 {
 	enum hv_flush how;
 
+	if (bed->twin != NULL)
+		return bed_rewind(bed, err);
 	if (bed->snap == NULL)
 		return bed_fail(err, BED_E_USAGE,
 		    "a bed that booted cannot be reset; make it with bed_start()");

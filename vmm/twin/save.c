@@ -27,11 +27,9 @@ struct twin_saved {
 	    rings_end; /* physical; what the guest leaves there means nothing afterwards */
 };
 
-void
-twin_forget(struct twin *t)
+static void
+forget(struct twin_saved *s)
 {
-	struct twin_saved *s = t->saved;
-
 	if (s == NULL)
 		return;
 	for (unsigned i = 0; i < TWIN_STACKS; i++)
@@ -41,6 +39,12 @@ twin_forget(struct twin *t)
 	free(s->zero);
 	free(s->frame);
 	free(s);
+}
+
+void
+twin_forget(struct twin *t)
+{
+	forget(t->saved);
 	t->saved = NULL;
 }
 
@@ -69,20 +73,35 @@ save_stacks(struct twin *t, struct twin_saved *s)
 	return true;
 }
 
+/* Handed out before the last time the machine was saved, and since. */
 static bool
-save(struct twin *t, struct twin_saved *s)
+save_frames(const struct twin *t, const struct twin_saved *old, struct twin_saved *s)
+{
+	uint32_t before = old != NULL ? old->nframe : 0;
+
+	s->frame = malloc((before + t->taken.n + 1) * sizeof(*s->frame));
+	if (s->frame == NULL)
+		return false;
+	if (before != 0)
+		memcpy(s->frame, old->frame, before * sizeof(*s->frame));
+	for (uint32_t i = 0; i < t->taken.n; i++)
+		s->frame[before + i] = t->taken.frame[i];
+	s->nframe = before + t->taken.n;
+	return true;
+}
+
+static bool
+save(struct twin *t, const struct twin_saved *old, struct twin_saved *s)
 {
 	s->bytes = t->mem.bytes;
 	s->rings = BED_SHARE_PA + offsetof(struct bed_cpushare, console);
 	s->rings_end = BED_SHARE_PA + BED_SHARE_STRIDE;
 	s->ram = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	s->nframe = t->taken.n;
-	s->frame = malloc((s->nframe + 1) * sizeof(*s->frame));
 	if (s->ram == MAP_FAILED)
 		s->ram = NULL;
 	s->zero = calloc(s->bytes / BED_PAGE_SIZE / 64 + 1, sizeof(*s->zero));
-	if (s->ram == NULL || s->zero == NULL || s->frame == NULL || !save_stacks(t, s))
+	if (s->ram == NULL || s->zero == NULL || !save_frames(t, old, s) || !save_stacks(t, s))
 		return false;
 	twin_copy(s->ram, t->mem.base, s->bytes);
 	for (uint64_t f = 0; f < s->bytes / BED_PAGE_SIZE; f++) {
@@ -91,7 +110,6 @@ save(struct twin *t, struct twin_saved *s)
 		if (page[0] == 0 && memcmp(page, page + 1, BED_PAGE_SIZE - 1) == 0)
 			s->zero[f / 64] |= UINT64_C(1) << f % 64;
 	}
-	memcpy(s->frame, t->taken.frame, s->nframe * sizeof(*s->frame));
 	clear_taken(t);
 	return true;
 }
@@ -99,12 +117,15 @@ save(struct twin *t, struct twin_saved *s)
 bool
 twin_save(struct twin *t, struct bed_err *err)
 {
-	twin_forget(t);
+	struct twin_saved *old = t->saved;
+	bool ok;
+
 	t->saved = calloc(1, sizeof(*t->saved));
-	if (t->saved != NULL && save(t, t->saved))
-		return true;
-	twin_forget(t);
-	return bed_fail(err, BED_E_HOST, "no memory for a saved twin");
+	ok = t->saved != NULL && save(t, old, t->saved);
+	if (!ok)
+		twin_forget(t);
+	forget(old);
+	return ok || bed_fail(err, BED_E_HOST, "no memory for a saved twin");
 }
 
 static void
