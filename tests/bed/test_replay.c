@@ -153,6 +153,8 @@ BED_TEST(replay, malformed_traces_run_nothing)
 /* Settings describe the machine; impossible ones are refused with the file's name. */
 BED_TEST(replay, settings)
 {
+	kvm_only("several CPUs");
+
 	static const struct {
 		const char *text;
 		enum bed_class class;

@@ -98,7 +98,8 @@ spec_feasible(const struct ghost_step *st, uint64_t n, const struct spec_frames 
 	if (c->nsegs == 0 || p.oom) {
 		sum = p.sum;
 	} else {
-		qsort(p.n, p.count, sizeof(*p.n), longer_first);
+		if (p.count > 1)
+			qsort(p.n, p.count, sizeof(*p.n), longer_first);
 		for (size_t i = 0; i < p.count && i < c->nsegs; i++)
 			sum += p.n[i];
 	}
