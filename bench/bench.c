@@ -19,6 +19,8 @@ const struct bench_section bench_sections[] = {
 	{ "map", "uvm_km_alloc + uvm_km_free against the bare floor", bench_map, false },
 	{ "reset", "a booted bed without a boot: from a snapshot, and reset to it", bench_reset,
 	    false },
+	{ "smp", "what a second CPU costs a pair: invalidations, interrupts, instructions",
+	    bench_smp, true },
 	{ "tlbsan", "events a second through the TLB sanitizer", bench_tlbsan, false },
 	{ "twin", "random programs without a machine, and going back to its start", bench_twin,
 	    false },

@@ -60,6 +60,7 @@ bool bench_call(const struct bed_config *, struct bench_list *, struct bed_err *
 bool bench_check(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_map(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_reset(const struct bed_config *, struct bench_list *, struct bed_err *);
+bool bench_smp(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_work(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_tlbsan(const struct bed_config *, struct bench_list *, struct bed_err *);
 bool bench_twin(const struct bed_config *, struct bench_list *, struct bed_err *);

@@ -33,6 +33,7 @@ spin_wait(unsigned *turns)
 {
 	shootdown_serve();
 	__builtin_ia32_pause();
+	COUNT(spin, 1);
 	if (++*turns % SPIN_TURNS == 0) {
 		COUNT(yield, 1);
 		bed_exit(BED_EXIT_YIELD);

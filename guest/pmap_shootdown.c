@@ -213,10 +213,12 @@ wait_for_all(struct shoot_cpu *me, cpumask_t self)
 	while ((waiting = __atomic_load_n(&me->waiting, __ATOMIC_ACQUIRE)) != 0) {
 		cpumask_t gone = waiting & ~shootdown_cpus();
 
-		if (unlikely(gone != 0))
+		if (unlikely(gone != 0)) {
 			withdraw(me, self, gone);
-		else
-			spin_wait(&turns);
+			continue;
+		}
+		COUNT(ack_spin, 1);
+		spin_wait(&turns);
 	}
 }
 

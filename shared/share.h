@@ -98,6 +98,8 @@ BED_ASSERT_SIZE(struct bed_op, 112);
 	X(sleep, "thread sleeps")                             \
 	X(wakeup, "idle CPUs woken by an interrupt")          \
 	X(yield, "busy waits that gave the host's CPU away")  \
+	X(spin, "turns of busy waits")                        \
+	X(ack_spin, "... of them for an acknowledgement")     \
 	X(lost, "events lost (must stay 0)")
 
 struct bed_counters {

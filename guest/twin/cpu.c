@@ -49,6 +49,7 @@ void
 spin_wait(unsigned *turns)
 {
 	shootdown_serve();
+	COUNT(spin, 1);
 	if (++*turns % 16 == 0)
 		sched_yield();
 	else

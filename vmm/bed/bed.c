@@ -404,6 +404,14 @@ bed_stats(struct bed *bed)
 	return s;
 }
 
+bool
+bed_insns(struct bed *bed, unsigned cpu, uint64_t *insns)
+{
+	*insns = 0;
+	return cpu < bed->cfg.ncpu && engine_counts_insns(bed) &&
+	       hv_cpu_stat(bed->cpus[cpu].hv, "insn_emulation", insns);
+}
+
 struct bed_boot
 bed_boot(const struct bed *bed)
 {

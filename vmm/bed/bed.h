@@ -124,6 +124,9 @@ struct bed_stats {
 };
 struct bed_stats bed_stats(struct bed *);
 
+/* Guest ring-0 instructions of one vCPU; false: the engine does not count them. */
+bool bed_insns(struct bed *, unsigned cpu, uint64_t *insns);
+
 /* How the boot went. */
 struct bed_boot {
 	uint64_t total_ns; /* bed_create() from start to end */

@@ -48,6 +48,12 @@ spec_lock_pair(struct ghost_step *st)
 	return spec_returns(st, st->call->value);
 }
 
+enum ghost_verdict
+spec_meet(struct ghost_step *st)
+{
+	return spec_returns(st, st->call->value);
+}
+
 /* Many calls, of which only the last results are seen. */
 enum ghost_verdict
 spec_batch(struct ghost_step *st)
