@@ -301,7 +301,7 @@ $(O)/tests/meta: $(call obj,asan,$(META_C))
 
 # Fuzz targets, by clang: objects made by gcc would run without coverage.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(O)/libuvmbed-fuzz.a: $(call obj,fuzz,$(LIB_C))
+$(O)/libuvmbed-fuzz.a: $(call obj,fuzz,$(LIB_C)) $(O)/machine/twin.o $(O)/machineck/twin.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@; ar rcsD $@ $^
 .SECONDARY: $(call obj,fuzz,$(wildcard tests/fuzz/*.c))
