@@ -122,7 +122,8 @@ ghost_scene_apply(struct ghost_scene *s)
 		.now = &s->now,
 		.seen = &s->seen,
 		.call = &s->call,
-		.sleep = &s->sleep };
+		.sleep = &s->sleep,
+		.resumed = s->resumed };
 	v = ghost_apply(&s->step);
 	if (v == GHOST_OK &&
 	    !ghost_compare(&s->before, &s->now, &s->seen, 1, s->step.why, sizeof(s->step.why)))

@@ -20,6 +20,7 @@ struct ghost_scene {
 	struct ghost_memory memory;
 	struct ghost_state before, now, seen;
 	struct ghost_sleep sleep;
+	bool resumed; /* the call was asleep before */
 	struct ghost_call call;
 	struct ghost_step step;
 };

@@ -314,6 +314,33 @@ BED_TEST(ghost, when_pages_are_short)
 	ghost_scene_down(&s);
 }
 
+/* A fault that slept may have been woken by pages of the books; what it leaves is the reserve at least. */
+BED_TEST(ghost, a_woken_fault_leaves_the_reserve)
+{
+	struct ghost_scene s;
+
+	ghost_scene_up(&s);
+	ghost_scene_back(&s, 0, 1, FRAME);
+	runs_remove(&s.before.object, VA(0) / PAGE, 1);
+	runs_remove(&s.before.leaf, VA(0) / PAGE, 1);
+	s.seen.leaf.run[runs_above(&s.seen.leaf, VA(0) / PAGE)].attr = GHOST_LEAF(3, 1, 0, 1, 2);
+	s.before.kernpages = 8;
+	s.world.reserve = 4;
+	runs_remove(&s.before.free, FRAME, NFRAMES - 4);
+	runs_remove(&s.seen.free, FRAME, NFRAMES - 4);
+	EXPECT(&s, GHOST_VIOLATION, CALL(&s, uvm_fault, 0, KERNEL, VA(0), BED_PROT_WRITE));
+	SAYS(&s, "with 4 free it must not");
+	s.sleep = (struct ghost_sleep){ .taken_up = true, .in_fault = true, .fault_va = VA(0) };
+	s.resumed = true;
+	s.seen.kernpages = 7;
+	EXPECT(&s, GHOST_OK, ghost_scene_apply(&s));
+	runs_remove(&s.seen.free, FRAME + NFRAMES - 1, 1);
+	s.sleep.in_fault = true;
+	EXPECT(&s, GHOST_VIOLATION, ghost_scene_apply(&s));
+	SAYS(&s, "it must not");
+	ghost_scene_down(&s);
+}
+
 /* Constraints on pages: inside, aligned, in so many segments; and no failure where there are such pages. */
 BED_TEST(ghost, constraints_on_pages)
 {

@@ -150,6 +150,7 @@ struct ghost_sleep {
 	bool unknown;           /* something inconclusive happened meanwhile */
 	uint64_t wakeups;       /* of the map it waits for addresses of, when it last found none */
 	uint64_t va, size;      /* addresses it has; 0: none */
+	uint64_t fault_va;      /* in_fault: the page it waits for */
 	struct ghost_runs held; /* frames it has */
 };
 

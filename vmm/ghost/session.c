@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "shared/paging.h"
+
 #define ORDERS 4 /* calls woken together whose order is tried out */
 
 struct sleeper {
@@ -226,6 +228,14 @@ check_sleepers(struct ghost_session *g)
 	return GHOST_OK;
 }
 
+/* Still asleep, for the same reason, but no longer in the fault it slept in: it goes through several pages. */
+static bool
+went_on(const struct ghost_session *g, const struct sleeper *s)
+{
+	return s->used && !s->woke && s->sleep.in_fault && !s->sleep.unknown &&
+	       runs_at(&g->seen.object, s->sleep.fault_va >> BED_PAGE_SHIFT) != NULL;
+}
+
 static enum ghost_verdict
 judge(struct ghost_session *g, const struct ghost_call *call, struct ghost_sleep *sleep,
     unsigned slot)
@@ -236,6 +246,12 @@ judge(struct ghost_session *g, const struct ghost_call *call, struct ghost_sleep
 	for (unsigned i = 0; i < GHOST_SLEEPERS; i++) {
 		if (g->sleeper[i].used && g->sleeper[i].woke)
 			order[n++] = i;
+		if (went_on(g, &g->sleeper[i])) {
+			snprintf(g->step.why, sizeof(g->step.why),
+			    "the page at %#lx came, and the call that slept for it sleeps for another",
+			    g->sleeper[i].sleep.fault_va);
+			return GHOST_INCONCLUSIVE;
+		}
 		if (!g->sleeper[i].moved)
 			continue;
 		g->sleeper[i].moved = false;

@@ -36,9 +36,12 @@ new_page(struct ghost_step *st, uint64_t va, unsigned prot)
 	if (!there && st->call->asleep && spec_may_lack(st, 1)) {
 		st->sleep->taken_up = true;
 		st->sleep->in_fault = true;
+		st->sleep->fault_va = va;
 		return FAULT_ASLEEP;
 	}
-	if (spec_free_pages(st) <= st->world->reserve) {
+	/* What woke it may have been pages of the allocator's books; the reserve is left all the same. */
+	if (st->resumed ? runs_pages(&st->seen->free) < st->world->reserve
+			: spec_free_pages(st) <= st->world->reserve) {
 		spec_refuse(
 		    st, "a page came to %#lx; with %lu free it must not", va, spec_free_pages(st));
 		return FAULT_WRONG;
