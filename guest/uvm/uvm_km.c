@@ -66,13 +66,14 @@ may_wait(void)
 	return !thread_is_pagedaemon(curthread) && !cpu_cannot_sleep();
 }
 
-/* Places in the object for the whole range; sleeps for the pages this takes, if it may. */
+/* Places in the object for the whole range; sleeps for the pages this takes, if it may, and says so. */
 static int
-reserve_object(const struct backing *bk, voff_t offset, vsize_t size)
+reserve_object(const struct backing *bk, voff_t offset, vsize_t size, bool *slept)
 {
 	while (uvm_obj_reserve(bk->obj, offset, atop(size)) != 0) {
 		if (!bk->wait || !may_wait())
 			return ENOMEM;
+		*slept = true;
 		uvm_wait("km_allocob");
 	}
 	return 0;
@@ -147,28 +148,34 @@ pages_now(const struct backing *bk, vsize_t size, struct pglist *pgl)
 
 /*
  * Put pages behind [va, va + size), all, or the addresses go back and it is 0. In a shortage no page is
- * held during the sleep: two that want most of memory do not starve each other.
+ * held during the sleep: two that want most of memory do not starve each other. Meanwhile the addresses are
+ * there, and a stray access of them brought a page in: it goes before the pages of the range come.
  */
 static vaddr_t
 back_range(struct vm_map *map, const struct backing *bk, vaddr_t va, vsize_t size)
 {
+	bool slept = false;
 	struct pglist pgl;
 	int error = 0;
 
 	if (bk->obj != NULL)
-		error = reserve_object(bk, va - VM_MIN_KERNEL_ADDRESS, size);
+		error = reserve_object(bk, va - VM_MIN_KERNEL_ADDRESS, size, &slept);
 	if (error == 0) {
 		error = pages_now(bk, size, &pgl);
-		if (error == ENOMEM && bk->wait && may_wait())
+		if (error == ENOMEM && bk->wait && may_wait()) {
+			slept = true;
 			error = uvm_pglistalloc(size, bk->low, bk->high, bk->alignment,
 			    bk->boundary, &pgl, bk->nsegs,
 			    UVM_PLA_WAITOK |
 				(bk->pga & UVM_PGA_USERESERVE ? UVM_PLA_USERESERVE : 0));
+		}
 	}
 	if (error != 0) {
 		uvm_unmap(map, va, va + size);
 		return 0;
 	}
+	if (slept && bk->obj != NULL)
+		uvm_km_pgremove(bk->obj, va, va + size);
 	enter_list(bk, va, &pgl);
 	return va;
 }

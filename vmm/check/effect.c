@@ -50,7 +50,23 @@ round_up(uint64_t x)
 	return (x + BED_PAGE_MASK) & ~BED_PAGE_MASK;
 }
 
-/* [va, va + size): new, private, writable, not executable, each page a frame of its own. */
+/* [from, to) of what a row of that kind says about new pages. */
+static bool
+part_of(
+    struct context *c, enum pt_delta_kind kind, struct pt_expect map, uint64_t from, uint64_t to)
+{
+	map.va = GVA(from);
+	map.npages = (to - from) >> BED_PAGE_SHIFT;
+	c->effect->set += map.npages;
+	if (kind == PT_CHANGED)
+		c->effect->clear += map.npages;
+	return from >= to || add_row(c, &(struct pt_delta){ .kind = kind, .map = map });
+}
+
+/*
+ * [va, va + size): new, private, writable, not executable, each page a frame of its own. Where a stray access
+ * brought a page in while the call slept (managed, not wired), another one is there now.
+ */
 static bool
 new_range(struct context *c, uint64_t size, enum pt_tri wired, enum pt_tri managed)
 {
@@ -64,8 +80,21 @@ new_range(struct context *c, uint64_t size, enum pt_tri wired, enum pt_tri manag
 		.managed = managed,
 		.frames = PT_DISTINCT };
 
-	c->effect->set += map.npages;
-	return add_row(c, &(struct pt_delta){ .kind = PT_ADDED, .map = map });
+	uint64_t at = map.va.v, end = at + (map.npages << BED_PAGE_SHIFT);
+
+	for (size_t i = 0; i < c->before->nrun && managed == PT_YES; i++) {
+		const struct view_run *run = &c->before->run[i];
+		uint64_t from = run->va.v > at ? run->va.v : at;
+		uint64_t to = run->va.v + view_run_bytes(run);
+
+		to = to < end ? to : end;
+		if (from >= to || run->attr.soft != VIEW_SOFT_M)
+			continue;
+		if (!part_of(c, PT_ADDED, map, at, from) || !part_of(c, PT_CHANGED, map, from, to))
+			return false;
+		at = to;
+	}
+	return part_of(c, PT_ADDED, map, at, end);
 }
 
 static bool

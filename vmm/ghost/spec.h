@@ -160,6 +160,8 @@ enum ghost_verdict spec_request(struct ghost_step *, const struct spec_request *
  * freed was free already (step->why).
  */
 bool spec_remove(struct ghost_step *, unsigned map, uint64_t start, uint64_t end);
+/* The same for what is behind the addresses of kernel_object alone: the range stays. */
+bool spec_empty(struct ghost_step *, uint64_t start, uint64_t end);
 bool spec_has_submap(const struct ghost_map *, uint64_t start, uint64_t end);
 bool spec_has_range(const struct ghost_map *, uint64_t start, uint64_t end);
 /* A wrong free: counted, or the end of the guest. */

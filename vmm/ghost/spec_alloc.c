@@ -149,6 +149,9 @@ wakes_up(struct ghost_step *st, const struct spec_request *rq)
 	struct prospect p;
 
 	if (va != 0) {
+		/* What stray accesses brought there while it slept goes either way. */
+		if (rq->object && !spec_empty(st, va, va + st->sleep->size))
+			return GHOST_VIOLATION;
 		if (st->call->value == va)
 			return take_pages(st, rq, va, NULL);
 		if (st->call->value != 0)

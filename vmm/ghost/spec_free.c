@@ -52,6 +52,15 @@ give_pages(struct ghost_step *st, struct ghost_runs *from, uint64_t at, uint64_t
 	return true;
 }
 
+bool
+spec_empty(struct ghost_step *st, uint64_t start, uint64_t end)
+{
+	uint64_t at = start >> BED_PAGE_SHIFT, n = pages_of(end - start);
+
+	runs_remove(&st->now->leaf, at, n);
+	return give_pages(st, &st->now->object, at, n);
+}
+
 /* What is behind [start, end), which is all of one kind. */
 static bool
 kill(struct ghost_step *st, const struct ghost_map *m, struct ghost_what what, uint64_t start,
@@ -63,8 +72,10 @@ kill(struct ghost_step *st, const struct ghost_map *m, struct ghost_what what, u
 		return true;
 	if ((m->flags & MAP_INTRSAFE) != 0)
 		return give_pages(st, &st->now->leaf, at, n);
+	if (what.kind == GHOST_OBJECT)
+		return spec_empty(st, start, end);
 	runs_remove(&st->now->leaf, at, n);
-	return what.kind != GHOST_OBJECT || give_pages(st, &st->now->object, at, n);
+	return true;
 }
 
 bool
