@@ -249,7 +249,8 @@ uvm_unmap_remove(struct vm_map *map, vaddr_t start, vaddr_t end)
 
 /*
  * There is no memory for what the removal may need. So that it cannot fail, the pages of the range go
- * first, which leaves its entries as a range never touched; then wait for memory.
+ * first, which leaves its entries as a range never touched; then wait for memory. Whoever may sleep sleeps,
+ * whatever the map; only who may not has nothing left to do.
  */
 static void
 wait_for_stock(struct vm_map *map, vaddr_t start, vaddr_t end)
@@ -266,7 +267,7 @@ wait_for_stock(struct vm_map *map, vaddr_t start, vaddr_t end)
 	vm_map_unlock(map);
 	if (uvm_pages_free() > uvmexp.reserve_pagedaemon)
 		return;
-	if ((map->flags & VM_MAP_INTRSAFE) || cpu_cannot_sleep() || thread_is_pagedaemon(curthread))
+	if (cpu_cannot_sleep() || thread_is_pagedaemon(curthread))
 		panic("uvm_unmap: no memory to split an entry of map %s", map->name);
 	uvm_wait("uvmunmap");
 }
