@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "tests/seed.h"
 #include "vmm/view/snapshot.h"
 #include "vmm/view/walk.h"
 
@@ -259,13 +259,8 @@ engine_class(void)
 struct rng
 rng_seeded(const char *test)
 {
-	const char *text = getenv("BED_SEED");
-	struct timespec now;
-	uint64_t seed;
+	uint64_t seed = test_seed(test);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	seed = text != NULL ? strtoull(text, NULL, 0)
-	                    : ((uint64_t)now.tv_sec << 20 ^ (uint64_t)now.tv_nsec) & 0xffffffff;
 	fprintf(stderr, "%s: BED_SEED=%#lx\n", test, seed);
 	snprintf(seed_text, sizeof(seed_text), "BED_SEED=%#lx: ", seed);
 	return (struct rng){ seed };

@@ -144,7 +144,7 @@ void kvm_only(const char *why);
 /* The engine's class; ends the test without KVM. */
 enum engine_class engine_class(void);
 
-/* Random numbers that a seed repeats. The seed is printed, and BED_SEED=N in the environment sets it. */
+/* Random numbers from the seed of a test (tests/seed.h), which is printed. */
 struct rng {
 	uint64_t state;
 };

@@ -6,20 +6,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "guest/twin/priv.h"
 #include "guest/uvm/uvm_pmr_tree.h"
+#include "tests/seed.h"
 
 struct rnd
 rnd_start(const char *test)
 {
-	const char *given = getenv("BED_SEED");
-	uint64_t seed = (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+	uint64_t seed = test_seed(test);
 
-	if (given != NULL)
-		seed = strtoull(given, NULL, 0);
 	fprintf(stderr, "%s: BED_SEED=0x%lx\n", test, seed);
 	return (struct rnd){ seed, seed };
 }

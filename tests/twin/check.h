@@ -18,7 +18,7 @@
 #define RW    (PROT_READ | PROT_WRITE)
 #define PAGES (TWIN_PAGES_ONLY)
 
-/* Random numbers; the seed is BED_SEED, else a fresh one, and printed when the test begins. */
+/* Random numbers; the seed (tests/seed.h) is printed when the test begins. */
 struct rnd {
 	uint64_t seed, state;
 };

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "tests/seed.h"
 
 void
 golden_init(struct golden *g, unsigned npages)
@@ -212,11 +212,8 @@ golden_walk_all(const struct view *view, bool through_loops, golden_leaf_fn *lea
 uint64_t
 golden_seed(const char *test)
 {
-	const char *given = getenv("BED_SEED");
-	uint64_t seed = (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+	uint64_t seed = test_seed(test);
 
-	if (given != NULL)
-		seed = strtoull(given, NULL, 0);
 	seed = seed != 0 ? seed : 1;
 	fprintf(stderr, "%s: BED_SEED=0x%llx\n", test, (unsigned long long)seed);
 	return seed;

@@ -48,7 +48,7 @@ struct golden_walk golden_walk(const struct view *, uint64_t va, bool through_lo
 typedef void golden_leaf_fn(void *arg, uint64_t va, const struct golden_walk *);
 uint64_t golden_walk_all(const struct view *, bool through_loops, golden_leaf_fn *leaf, void *arg);
 
-/* Random numbers from a seed: BED_SEED in the environment, else a fresh one. It is printed. */
+/* Random numbers from the seed of a test (tests/seed.h), which is printed. */
 uint64_t golden_seed(const char *test);
 uint64_t golden_random(uint64_t *state);
 

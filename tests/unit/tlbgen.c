@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "shared/paging.h"
+#include "tests/seed.h"
 
 #define BASE   UINT64_C(0xffff800000000000)
 #define HALF   (TLBGEN_PAGES / 2)
@@ -329,13 +329,8 @@ tlbgen_free_early(struct tlbgen *g, unsigned i)
 uint64_t
 tlbgen_seed(const char *test)
 {
-	const char *given = getenv("BED_SEED");
-	struct timespec ts;
-	uint64_t seed;
+	uint64_t seed = test_seed(test);
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	seed = given != NULL ? strtoull(given, NULL, 0)
-	                     : (uint64_t)ts.tv_sec * 1000000007u + (uint64_t)ts.tv_nsec;
 	fprintf(stderr, "%s: BED_SEED=%llu\n", test, (unsigned long long)seed);
 	return seed;
 }

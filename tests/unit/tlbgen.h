@@ -46,7 +46,7 @@ void tlbgen_drop(struct tlbgen *, unsigned i);
 void tlbgen_shift(struct tlbgen *, unsigned i);
 void tlbgen_free_early(struct tlbgen *, unsigned i);
 
-/* From the environment (BED_SEED) or the clock; printed. */
+/* The seed of a test (tests/seed.h), printed. */
 uint64_t tlbgen_seed(const char *test);
 
 #endif
