@@ -232,8 +232,22 @@ check_sleepers(struct ghost_session *g)
 static bool
 went_on(const struct ghost_session *g, const struct sleeper *s)
 {
-	return s->used && !s->woke && s->sleep.in_fault && !s->sleep.unknown &&
-	       runs_at(&g->seen.object, s->sleep.fault_va >> BED_PAGE_SHIFT) != NULL;
+	uint64_t at = s->call.arg[1] >> BED_PAGE_SHIFT;
+	uint64_t n = s->call.arg[2] >> BED_PAGE_SHIFT;
+	struct ghost_run part;
+
+	if (!s->used || s->woke)
+		return false;
+	if (s->sleep.in_fault && !s->sleep.unknown)
+		return runs_at(&g->seen.object, s->sleep.fault_va >> BED_PAGE_SHIFT) != NULL;
+	if (s->call.id != BED_CALL_uvm_map_pageable)
+		return false;
+	RUNS_EACH(&g->seen.object, at, n + 1, i, part)
+	{
+		if (!runs_have(&g->last.object, part.at, part.n))
+			return true;
+	}
+	return false;
 }
 
 static enum ghost_verdict
@@ -248,8 +262,7 @@ judge(struct ghost_session *g, const struct ghost_call *call, struct ghost_sleep
 			order[n++] = i;
 		if (went_on(g, &g->sleeper[i])) {
 			snprintf(g->step.why, sizeof(g->step.why),
-			    "the page at %#lx came, and the call that slept for it sleeps for another",
-			    g->sleeper[i].sleep.fault_va);
+			    "a call that slept for a page went on, and sleeps for the next");
 			return GHOST_INCONCLUSIVE;
 		}
 		if (!g->sleeper[i].moved)
