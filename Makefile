@@ -46,10 +46,10 @@ LIBS    := -lelf -ldw -ljansson -lpthread -lm
 # Sources: a folder is a unit; a new file needs no line here.
 GUEST_C   := $(wildcard guest/*.c guest/uvm/*.c)
 GUEST_ASM := $(wildcard guest/*.asm)
-TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock*.c)
+TWIN_C    := $(wildcard guest/uvm/*.c guest/twin/*.c) $(wildcard guest/pmap*.c guest/thread*.c guest/lock*.c guest/planted.c)
 MACHINE_C := $(wildcard guest/uvm/*.c guest/twin/engine/*.c) $(wildcard guest/pmap*.c guest/thread*.c) \
              $(filter-out guest/calls_access.c guest/calls_bench.c guest/calls_work.c,$(wildcard guest/calls*.c)) \
-             $(patsubst %,guest/%.c,console event format lock lock_check main maps panic stop worker) \
+             $(patsubst %,guest/%.c,console event format lock lock_check main maps panic planted stop worker) \
              $(patsubst %,guest/twin/%.c,fault tlb)
 LIB_C     := $(filter-out vmm/cmd/%,$(wildcard vmm/*.c vmm/*/*.c))
 CMD_C     := $(wildcard vmm/cmd/*.c bench/*.c)
@@ -64,7 +64,7 @@ obj = $(patsubst %,$(O)/$(1)/%.o,$(basename $(2)))
 
 .PHONY: all run check bench install clean help prereq prereq-dev check-twin check-unit check-bed check-twin-bed check-tsan check-meta \
         bench-twin properties check-properties check-clang check-format check-image check-bench check-stock check-intel check-stock-self \
-        stock-shell fuzz coverage .FORCE
+        check-planted stock-shell fuzz coverage .FORCE
 all: $(O)/uvmbed $(O)/guest.elf $(O)/guest-checked.elf
 
 help:
@@ -106,6 +106,10 @@ check-intel:
 	$(Q).ci/prereq intel $(O)
 	$(Q)$(MAKE) --no-print-directory all $(O)/tests/bed
 	$(Q)STOCK_ENGINES=stock-ept BED_TIMEOUT_SCALE=40 TEST_TIMEOUT=900 tests/stock/run $(O)
+#: make check-planted    every bug that can be planted is found by the checks named for it: the kill matrix
+#: make check-planted FULL=1   every bug against the corpus and the test suites, too
+check-planted: all
+	$(Q)tests/planted/run $(O) $(FULL)
 #: make check-stock-self   what goes wrong with that machine is noticed
 check-stock-self:
 	$(Q).ci/prereq stock $(O)

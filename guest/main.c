@@ -4,6 +4,7 @@
  */
 #include <machine/assert.h>
 #include <machine/mmu.h>
+#include <machine/planted.h>
 #include "guest/calls.h"
 #include "guest/cpus.h"
 #include "guest/maps.h"
@@ -50,5 +51,6 @@ kernel_main(paddr_t bootinfo)
 	if (thread_create(uvm_pageout, NULL, "pagedaemon", NULL) != 0)
 		panic("no thread for the page daemon");
 	cold = false;
+	planted_arm(boot);
 	worker_start();
 }

@@ -2,9 +2,21 @@
 /*
  * The parts of <machine/mmu.h> that are not inline, and guest/mmu.h.
  */
+#include <machine/planted.h>
 #include "guest/mmu.h"
 
 #define CR4_PGE (UINT64_C(1) << 7)
+
+#ifdef BED_CHECKED_BUILD
+void
+tlb_load_root(paddr_t root)
+{
+	uint64_t begin __unused_arg = event_ticket();
+
+	__asm__ volatile("movq %0, %%cr3" ::"r"(root) : "memory");
+	EVENT(CR3, root, begin, 0);
+}
+#endif
 
 /*
  * Any change of CR4.PGE drops all translations, global ones and paging-structure caches included. Both
@@ -15,7 +27,16 @@ tlb_flush_full(void)
 {
 	uint64_t begin __unused_arg = event_ticket(), cr4;
 
+	if (PLANTED(CR3_FOR_GLOBAL)) {
+		uint64_t cr3;
+
+		__asm__ volatile("movq %%cr3, %0" : "=r"(cr3));
+		tlb_load_root(cr3);
+		return;
+	}
 	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+	if (PLANTED(PGE_LEFT_OFF))
+		cr4 &= ~CR4_PGE;
 	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4 ^ CR4_PGE) : "memory");
 	__asm__ volatile("movq %0, %%cr4" ::"r"(cr4) : "memory");
 	COUNT(tlb_full, 1);

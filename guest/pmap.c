@@ -105,11 +105,17 @@ make_path(vaddr_t va)
 		if (!(pte_get(entry) & PTE_P)) {
 			paddr_t pa = pm->pm_pool;
 
-			pm->pm_pool += PAGE_SIZE;
+			if (!PLANTED(TABLE_TWICE))
+				pm->pm_pool += PAGE_SIZE;
+			if (PLANTED(TABLE_LEAKED))
+				pm->pm_pool += PAGE_SIZE;
+			if (PLANTED(TABLE_FROM_FREE_LIST))
+				pa = pmap_planted_table();
 			pm->pm_ptps++;
 			COUNT(ptp_alloc, 1);
 			EVENT(PTP_ALLOC, pa, level - 1, va & ~(pt_span(level) - 1));
-			pte_set(entry, pa | PTE_P | PTE_W | PTE_NX);
+			pte_set(
+			    entry, pa | PTE_P | (PLANTED(TABLE_READ_ONLY) ? 0 : PTE_W) | PTE_NX);
 			if (level == 2)
 				pmap_l1(va)->pl_frame = (uint32_t)atop(pa);
 		}
@@ -177,9 +183,13 @@ pmap_growkernel(vaddr_t va)
 			for (vaddr_t v = pm->pm_end; v < to; v += L1_SPAN)
 				make_path(v);
 			pm->pm_end = end = to;
+			if (PLANTED_ANY)
+				pmap_planted_grown(to);
 		}
 	}
 	mtx_leave(&pm->pm_mtx);
+	if (PLANTED(MUTEX_KEPT) && end == 0)
+		pm->pm_mtx.mtx_owner = curcpu()->ci_curthread;
 	return end;
 }
 

@@ -23,6 +23,7 @@
 #include <machine/lock.h>
 #include <machine/mmu.h>
 #include <machine/param.h>
+#include <machine/planted.h>
 
 struct vm_page;
 
@@ -140,7 +141,8 @@ pmap_l1_leaf(const struct pmap_l1 *l1, vaddr_t va)
 static inline pt_entry_t
 pmap_leaf_bits(vm_prot_t prot)
 {
-	return PTE_P | PTE_G | (prot & PROT_WRITE ? PTE_W : 0) | (prot & PROT_EXEC ? 0 : PTE_NX);
+	return PTE_P | (PLANTED(LEAF_NOT_GLOBAL) ? 0 : PTE_G) | (prot & PROT_WRITE ? PTE_W : 0) |
+	       (prot & PROT_EXEC ? 0 : PTE_NX);
 }
 
 /* Account for entries of one L1 table: `set` more present ones, `wired` more wired ones. */
@@ -173,7 +175,7 @@ pmap_fill4(pt_entry_t *pte, pt_entry_t npte)
 	KASSERT(
 	    !((pte_get(&pte[0]) | pte_get(&pte[1]) | pte_get(&pte[2]) | pte_get(&pte[3])) & PTE_P));
 	pte_set(&pte[0], npte);
-	pte_set(&pte[1], npte + PAGE_SIZE);
+	pte_set(&pte[1], npte + (PLANTED(FRAME_MAPPED_TWICE) ? 0 : PAGE_SIZE));
 	pte_set(&pte[2], npte + 2 * PAGE_SIZE);
 	pte_set(&pte[3], npte + 3 * PAGE_SIZE);
 }
@@ -189,6 +191,10 @@ static __always_inline void
 pmap_clear_leaf(pt_entry_t *pte, vaddr_t va __unused_arg, bool managed)
 {
 	pmap_check_removed(va, pte_get(pte), managed);
+	if (PLANTED(ONLY_P_CLEARED)) {
+		pte_set(pte, pte_get(pte) & ~PTE_P);
+		return;
+	}
 	pte_set(pte, 0);
 }
 
@@ -253,10 +259,15 @@ extern bool pmap_smp; /* more than one CPU is configured; constant once there ma
 
 __coldcall void pmap_shootdown_range(vaddr_t va, uint64_t n);
 
+/* Wrong on purpose (machine/planted.h): pmap_planted.c. True: the invalidation is left out. */
+bool pmap_planted_inval(vaddr_t *va, uint64_t *n);
+
 /* The translations of n > 0 pages are gone, on every CPU, when this returns. */
 static __always_inline void
 pmap_inval_range(vaddr_t va, uint64_t n)
 {
+	if (PLANTED_ANY && pmap_planted_inval(&va, &n))
+		return;
 	if (unlikely(pmap_smp))
 		COLD_CALL2(pmap_shootdown_range, va, n);
 	else if (n == 1 || likely(n <= pmap_flush_threshold))
@@ -279,6 +290,8 @@ pmap_removed(struct pmap_l1 *l1, vaddr_t va, uint64_t n, uint64_t wired)
 {
 	pmap_count_leaves(l1, -n, -wired);
 	COUNT(pte_clear, n);
+	if (PLANTED(FREE_BEFORE_INVLPG))
+		return; /* the caller, when the pages are free */
 	pmap_inval_range(va, n);
 }
 

@@ -51,13 +51,21 @@ pmap_enter_run(vaddr_t va, paddr_t pa, unsigned n, vm_prot_t prot, int flags)
 {
 	pt_entry_t bits = pmap_leaf_bits(prot) | PTE_SW_M | (flags & PMAP_WIRED ? PTE_SW_W : 0);
 
+	if (PLANTED(LEAF_PRESET_DIRTY))
+		bits |= PTE_D;
 	set_run(va, n, pa | bits);
+	if (PLANTED_ANY)
+		pmap_planted_alias(pa);
+	if (PLANTED(LEAF_2M) && n == PT_ENTRIES)
+		pmap_planted_large(va, pa);
 }
 
 void
 pmap_kenter_run(vaddr_t va, paddr_t pa, unsigned n, vm_prot_t prot)
 {
 	set_run(va, n, pa | pmap_leaf_bits(prot));
+	if (PLANTED(INVLPG_AFTER_MAP))
+		tlb_invlpg_range(va, n);
 }
 
 static void
@@ -99,9 +107,17 @@ store_leaf(pt_entry_t *pte, vaddr_t va, pt_entry_t npte)
 			invalidate_one(va);
 		pmap_count_leaves(l1, 0, wired);
 	} else {
+		if (PLANTED(STORED_TWICE)) {
+			pte_set(pte, npte);
+			pte_swap(pte, 0);
+			COUNT(pte_set, 1);
+			COUNT(pte_clear, 1);
+		}
 		pte_set(pte, npte);
 		COUNT(pte_set, 1);
 		pmap_count_leaves(l1, 1, wired);
+		if (PLANTED(L1_COUNT_OFF))
+			l1->pl_used--;
 	}
 }
 
@@ -128,7 +144,8 @@ pmap_kenter_pa(vaddr_t va, paddr_t pa, vm_prot_t prot)
 
 	if (pte == NULL)
 		return error;
-	store_leaf(pte, trunc_page(va), (pa & PTE_FRAME) | pmap_leaf_bits(prot));
+	store_leaf(pte, trunc_page(va),
+	    (pa & PTE_FRAME) | pmap_leaf_bits(prot) | (PLANTED(LEAF_UNCACHED) ? PTE_PCD : 0));
 	return 0;
 }
 
@@ -167,6 +184,8 @@ pmap_enter(pmap_t pm __unused_arg, vaddr_t va, paddr_t pa, vm_prot_t prot, int f
 		npte |= PTE_SW_M;
 		pmap_page_enter(pg, va);
 	}
+	if (PLANTED_ANY)
+		npte |= pmap_planted_leaf();
 	store_leaf(pte, va, npte);
 	return 0;
 }
@@ -199,6 +218,8 @@ clear_table(struct pmap_l1 *l1, pt_entry_t *pte, const pt_entry_t *last, vaddr_t
 
 		if (!(pte_get(pte) & PTE_P)) {
 			n = last - pte >= 4 && pmap_none4(pte) ? 4 : 1;
+			if (PLANTED(ABSENT_CLEARED))
+				COUNT(pte_clear, n);
 			pte += n;
 			va += n * PAGE_SIZE;
 			continue;
@@ -278,6 +299,8 @@ remove_range(vaddr_t va, vaddr_t end, bool managed)
 	}
 	COUNT(pte_clear, n);
 	pmap_inval_range(va, n);
+	if (PLANTED_ANY)
+		pmap_planted_emptied(va);
 }
 
 void
@@ -305,10 +328,16 @@ pmap_protect(pmap_t pm, vaddr_t start, vaddr_t end, vm_prot_t prot)
 		return;
 	}
 	end = round_page(end);
+	if (PLANTED(PROTECT_ONE_PAGE_LESS))
+		end -= PAGE_SIZE;
 	if (va >= end)
 		return;
 	if (unlikely(!pmap_inside(va) || !pmap_inside(end - 1)))
 		bad_range("pmap_protect", va, end);
+	if (PLANTED(NX_LOST_ON_PROTECT)) {
+		off |= PTE_NX;
+		on = 0;
+	}
 	pmap_inval_init(&iv);
 	for (vaddr_t next; va != end; va = next) {
 		pt_entry_t *pte;
@@ -328,6 +357,8 @@ pmap_protect(pmap_t pm, vaddr_t start, vaddr_t end, vm_prot_t prot)
 		}
 	}
 	COUNT(pte_change, changed);
+	if (PLANTED(NO_INVLPG_ON_PROTECT))
+		return;
 	pmap_inval_done(&iv);
 }
 
@@ -338,7 +369,12 @@ pmap_unwire(pmap_t pm __unused_arg, vaddr_t va)
 
 	if (pte == NULL || (pte_get(pte) & (PTE_P | PTE_SW_W)) != (PTE_P | PTE_SW_W))
 		return;
-	pmap_page_narrow(pte, PTE_SW_W, 0);
+	if (PLANTED(UNLOGGED_STORE))
+		*(volatile pt_entry_t *)pte &= ~PTE_SW_W;
+	else
+		pmap_page_narrow(pte, PTE_SW_W, 0);
 	COUNT(pte_change, 1);
+	if (PLANTED(PMAP_WIRED_OFF))
+		return;
 	pmap_count_leaves(pmap_l1(va), 0, (uint64_t)-1);
 }

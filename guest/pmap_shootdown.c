@@ -44,6 +44,7 @@
  */
 #include <machine/assert.h>
 #include <machine/ipi.h>
+#include <machine/planted.h>
 
 #include "pmap_table.h"
 
@@ -120,12 +121,30 @@ asked_for_all(cpumask_t asked)
 	return pages > pmap_flush_threshold;
 }
 
+/* A planted bug: those who asked go on before anything has been dropped here. */
+static __attribute__((__unused__)) void
+acknowledge_first(cpumask_t asked)
+{
+	for (asked &= (cpumask_t)STATE_MASK; asked != 0; asked &= asked - 1) {
+		unsigned sender = (unsigned)__builtin_ctz(asked);
+		struct shoot_cpu *from = &shoot.cpu[sender];
+
+		record(BED_EV_IPI_ACK, sender, &from->req);
+		__atomic_fetch_and(&from->waiting, ~CPU_MASK(curcpu()->ci_id), __ATOMIC_RELEASE);
+	}
+}
+
 static void
 serve(cpumask_t asked)
 {
 	cpumask_t self = CPU_MASK(curcpu()->ci_id);
 	bool all = asked_for_all(asked);
 
+	if (PLANTED(ACK_FIRST)) {
+		acknowledge_first(asked);
+		all = true;
+		asked = 0;
+	}
 	if (all)
 		tlb_flush_full();
 	for (asked &= (cpumask_t)STATE_MASK; asked != 0; asked &= asked - 1) {
@@ -162,7 +181,7 @@ shootdown_cpu_on(void)
 	state = __atomic_fetch_or(&shoot.state, CPU_MASK(self), __ATOMIC_SEQ_CST);
 	asked = __atomic_exchange_n(&me->asked, 0, __ATOMIC_ACQ_REL);
 	KASSERT(!(state & CPU_MASK(self)));
-	if (!me->ever || me->seen != state / STATE_ROUND)
+	if ((!me->ever || me->seen != state / STATE_ROUND) && !PLANTED(WOKE_UNFLUSHED))
 		asked |= ASKED_ALL;
 	me->ever = true;
 	serve(asked);
@@ -231,7 +250,7 @@ pmap_shootdown(const struct pmap_inval *what)
 	uint64_t state = __atomic_fetch_add(&shoot.state, STATE_ROUND, __ATOMIC_SEQ_CST);
 
 	targets = (cpumask_t)(state & STATE_MASK) & ~self;
-	if (targets == 0) {
+	if (targets == 0 || PLANTED(LOCAL_ONLY)) {
 		pmap_inval_here(what);
 		return;
 	}

@@ -29,6 +29,14 @@ pmap_leaf(vaddr_t va)
 /* Make the tables on the path to va's leaf; false: pool empty, nothing taken. */
 bool pmap_make_tables(vaddr_t va);
 
+/* Bugs to plant (machine/planted.h): pmap_planted.c. */
+paddr_t pmap_planted_table(void);                /* a table of the wrong kind of page */
+void pmap_planted_grown(vaddr_t end);            /* tables were made up to end */
+void pmap_planted_emptied(vaddr_t va);           /* leaves of va's table were removed */
+void pmap_planted_alias(paddr_t pa);             /* pa was mapped */
+void pmap_planted_large(vaddr_t va, paddr_t pa); /* 512 pages from va on were mapped */
+pt_entry_t pmap_planted_leaf(void);              /* bits that pmap_enter() adds */
+
 /*
  * Runs of pages whose entries were cleared or narrowed and whose translations must go, on every CPU.
  * pmap_inval_add() after the stores, pmap_inval_done() before anyone may rely on them: however many pages

@@ -4,6 +4,7 @@
  */
 #include <machine/assert.h>
 #include <machine/mmu.h>
+#include <machine/planted.h>
 #include "guest/cpuarea.h"
 #include "guest/mmu.h"
 #include "guest/stack.h"
@@ -35,6 +36,11 @@ context_init(struct context *ctx, void *stack_top, void (*fn)(void *), void *arg
 {
 	uint64_t *sp = stack_top;
 
+	if (PLANTED(STACK_GUARD_MAPPED)) {
+		vaddr_t guard = (vaddr_t)stack_top - STACK_STRIDE;
+
+		pte_set(mmu_leaf(guard), (mmu_leaf(guard + PAGE_SIZE)[0] - PAGE_SIZE) | PTE_A);
+	}
 	*--sp = (uint64_t)context_enter;
 	*--sp = 0; /* rbp: the chain of frames ends here */
 	*--sp = (uint64_t)fn;

@@ -6,6 +6,7 @@
 #include <machine/assert.h>
 #include <machine/event.h>
 #include <machine/ipi.h>
+#include <machine/planted.h>
 #include "guest/thread.h"
 
 struct thread thread_pool[THREAD_MAX];
@@ -26,7 +27,11 @@ pool_of(unsigned cpu)
 static void
 thread_stack(struct thread *td)
 {
-	td->td_stack_high = (vaddr_t)context_stack((unsigned)(td - thread_pool));
+	unsigned index = (unsigned)(td - thread_pool);
+
+	if (PLANTED(STACK_SHARED))
+		index = 1;
+	td->td_stack_high = (vaddr_t)context_stack(index);
 	td->td_stack_low = td->td_stack_high - THREAD_STACK_SIZE;
 }
 

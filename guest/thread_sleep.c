@@ -6,6 +6,7 @@
 #include <machine/assert.h>
 #include <machine/event.h>
 #include <machine/lock.h>
+#include <machine/planted.h>
 #include "guest/thread.h"
 #include "shared/share.h"
 
@@ -66,7 +67,10 @@ awaken(struct thread *td)
 		return;
 	if (td->td_slot != NULL)
 		td->td_slot->state = BED_SLOT_RUNNING;
-	sched_run(td);
+	if (PLANTED(WAKEUP_NOT_QUEUED))
+		td->td_state = THREAD_RUNNABLE;
+	else
+		sched_run(td);
 }
 
 /* Tell the host, where the sleeper runs a call, what it waits for. */

@@ -4,6 +4,7 @@
  */
 #include <machine/assert.h>
 #include <machine/ipi.h>
+#include <machine/planted.h>
 #include "guest/calls.h"
 #include "guest/cpus.h"
 #include "guest/exit.h"
@@ -25,6 +26,8 @@ run_slot(struct bed_slot *slot)
 	slot->result = call_run(call, slot->call, slot->arg, &slot->result2);
 	self->td_slot = NULL;
 	lock_none_held("a call returns");
+	if (PLANTED(EXIT_LEFT_IN))
+		bed_exit(BED_EXIT_NOP);
 	__atomic_store_n(&slot->state, BED_SLOT_DONE, __ATOMIC_RELEASE);
 }
 
@@ -52,7 +55,7 @@ worker_loop(void *arg __unused_arg)
 
 		if (rung != 0) {
 			share->doorbell = 0;
-			if (rung <= BED_SLOTS)
+			if (rung <= BED_SLOTS && !PLANTED(DOORBELL_DROPPED))
 				run_slot(&share->slot[rung - 1]);
 		} else if (sched_runnable()) {
 			park();

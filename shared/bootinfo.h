@@ -39,12 +39,13 @@ struct bed_bootinfo {
 	uint64_t flush_threshold; /* pages above which a range is one full flush; 0: default */
 	uint64_t
 	    cpu_area; /* vCPU n > 0 has BED_CPU_AREA zeroed bytes at this + (n - 1) * BED_CPU_AREA */
+	uint64_t planted; /* enum bed_planted: a bug to have, checked flavour only; 0: none */
 	struct bed_seg seg[BED_SEG_MAX]; /* memory for uvm_page_physload, ascending */
 	struct bed_seg ram[2]; /* all RAM: below and above the 3..4 GiB hole; end 0: none */
 };
 BED_ASSERT_OFFSET(struct bed_bootinfo, size, 56);
 BED_ASSERT_OFFSET(struct bed_bootinfo, ram_bytes, 72);
-BED_ASSERT_OFFSET(struct bed_bootinfo, seg, 184);
-BED_ASSERT_SIZE(struct bed_bootinfo, 184 + (BED_SEG_MAX + 2) * 16);
+BED_ASSERT_OFFSET(struct bed_bootinfo, seg, 192);
+BED_ASSERT_SIZE(struct bed_bootinfo, 192 + (BED_SEG_MAX + 2) * 16);
 
 #endif

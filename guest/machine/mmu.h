@@ -78,4 +78,7 @@ tlb_invlpg_range(vaddr_t va, uint64_t n)
 /* Everything on this CPU, global entries and paging-structure caches too: toggle CR4.PGE. */
 void tlb_flush_full(void);
 
+/* Another top-level table: translations and structure caches go, global entries stay. For planted bugs. */
+void tlb_load_root(paddr_t root);
+
 #endif

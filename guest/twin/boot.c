@@ -5,6 +5,7 @@
  */
 #include <machine/assert.h>
 #include <machine/mmu.h>
+#include <machine/planted.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -105,6 +106,29 @@ add_seg(uint64_t start, uint64_t end)
 		twin_info.seg[twin_info.nseg++] = (struct bed_seg){ start, end };
 }
 
+/* The bug to have: what the caller asks for, or BED_PLANT=NAME of the environment. */
+static uint64_t
+planted_bug_of(const struct twin_config *cfg)
+{
+	static const struct {
+		uint64_t id;
+		const char *name;
+	} bug[] = {
+#define PLANT(id, constant, name, what, origin, killers) { id, name },
+#include "shared/planted.def"
+#undef PLANT
+	};
+	const char *name = getenv("BED_PLANT");
+
+	if (cfg->planted != PLANTED_NONE || name == NULL)
+		return cfg->planted;
+	for (size_t i = 0; i < nitems(bug); i++) {
+		if (strcmp(bug[i].name, name) == 0)
+			return bug[i].id;
+	}
+	twin_die("twin: BED_PLANT names no bug");
+}
+
 /* The division of memory that the VMM would make. */
 static void
 plan(const struct twin_config *cfg)
@@ -133,6 +157,7 @@ plan(const struct twin_config *cfg)
 		.kva_size = cfg->kva != 0 ? cfg->kva : BED_KVA_DEFAULT,
 		.dma_high = cfg->dma_high != 0 ? cfg->dma_high : UINT64_MAX,
 		.flush_threshold = cfg->flush_threshold,
+		.planted = planted_bug_of(cfg),
 		.ram = { { 0, low_end }, { 0, 0 } },
 	};
 	if (high_end != 0)
@@ -176,6 +201,7 @@ boot_guest(uint32_t flags)
 	if (thread_create(uvm_pageout, NULL, "pagedaemon", NULL) != 0)
 		twin_die("twin: no thread for the page daemon");
 	cold = false;
+	planted_arm(&twin_info);
 	twin_run();
 	twin_cpus_start(twin_info.ncpu);
 }

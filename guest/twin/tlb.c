@@ -14,6 +14,7 @@
 #include <machine/ipi.h>
 #include <machine/kva.h>
 #include <machine/mmu.h>
+#include <machine/planted.h>
 #include <string.h>
 
 #include "guest/pmap.h"
@@ -153,12 +154,26 @@ tlb_invlpg(vaddr_t va)
 	EVENT(INVLPG, va, begin, 0);
 }
 
+/* All leaves of the kernel are global: they stay. */
+void
+tlb_load_root(paddr_t root)
+{
+	uint64_t begin = event_ticket();
+
+	twin_info.root = root;
+	EVENT(CR3, root, begin, 0);
+}
+
 void
 tlb_flush_full(void)
 {
 	uint64_t begin = event_ticket();
 	struct tlb *t = own_tlb();
 
+	if (PLANTED(CR3_FOR_GLOBAL)) {
+		tlb_load_root(twin_info.root);
+		return;
+	}
 	if (!is_deaf()) {
 		__atomic_store_n(&t->epoch, t->epoch + 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&t->nleft, 0, __ATOMIC_RELAXED);

@@ -31,6 +31,7 @@ struct twin_config {
 	uint64_t dma_high;        /* 0: everything */
 	uint32_t flags;           /* BED_BOOT_*, TWIN_* */
 	uint32_t ncpu;            /* 0: 1 */
+	uint64_t planted;         /* enum bed_planted */
 };
 #define TWIN_PAGES_ONLY 0x10000 /* pmap and pages, no maps: uvm_init() is not called */
 

@@ -8,6 +8,7 @@
 #include "km_alloc.h"
 
 #include <machine/assert.h>
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "pmap.h"
@@ -217,7 +218,8 @@ alloc_mapped(size_t sz, const struct kmem_va_mode *kv, const struct kmem_pa_mode
 		return NULL;
 	va = get_addresses(sz, kv, kp, kd, wait);
 	if (va == 0) {
-		uvm_pglistfree(&pgl);
+		if (!PLANTED(PAGE_LEAKED_ON_FAILURE))
+			uvm_pglistfree(&pgl);
 		return NULL;
 	}
 	at = va;

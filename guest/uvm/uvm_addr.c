@@ -255,6 +255,8 @@ select_bestfit(struct uvm_addr *ua, vsize_t size, vsize_t align)
 	struct vm_map_entry *e = NULL, *top = ua->top;
 	uint64_t columns = n < UVM_ADDR_BIG ? ua->have & COLUMNS_FROM(n) : 0;
 
+	if (PLANTED(SECOND_BEST_FIT) && (columns & (columns - 1)) != 0)
+		columns &= columns - 1;
 	for (; e == NULL && columns != 0; columns &= columns - 1) {
 		if (ua->align[lowest_bit(columns)] >= align)
 			e = lowest_of_size(ua, lowest_bit(columns), size, align);

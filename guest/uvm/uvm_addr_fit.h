@@ -6,6 +6,7 @@
 #define UVM_ADDR_FIT_H
 
 #include <machine/param.h>
+#include <machine/planted.h>
 
 /*
  * The bits that change on the way from start - 1 to end - 1. A multiple of 2^k lies in [start, end) iff
@@ -34,6 +35,8 @@ uvm_addr_hole_place(vaddr_t start, vaddr_t end, vsize_t size, vsize_t align, boo
 	vsize_t below = -start & (align - 1);
 	vsize_t above = (end - size) & (align - 1);
 
+	if (PLANTED(WRONG_END))
+		return high_too && above >= below ? end - size - above : start + below;
 	return high_too && above < below ? end - size - above : start + below;
 }
 

@@ -6,6 +6,8 @@
 #ifndef UVM_ADDR_IMPL_H
 #define UVM_ADDR_IMPL_H
 
+#include <machine/planted.h>
+
 #include "uvm_addr_fit.h"
 #include "uvm_addr_trie.h"
 
@@ -184,8 +186,13 @@ uvm_addr_hole_remove(struct uvm_addr *ua, struct vm_map_entry *e)
 static __always_inline uint64_t
 uvm_addr_small_sizes(const struct uvm_addr *ua, vsize_t size)
 {
-	return likely(size < UVM_ADDR_BIG * PAGE_SIZE) ? ua->have & COLUMNS_FROM(size >> PAGE_SHIFT)
-	                                               : 0;
+	uint64_t sizes = likely(size < UVM_ADDR_BIG * PAGE_SIZE)
+	                     ? ua->have & COLUMNS_FROM(size >> PAGE_SHIFT)
+	                     : 0;
+
+	if (PLANTED(SECOND_BEST_FIT) && (sizes & (sizes - 1)) != 0)
+		sizes &= sizes - 1;
+	return sizes;
 }
 
 /* The hole, where it is held outside, or only the last one is left; NULL: it is not. */

@@ -6,6 +6,7 @@
 #include "uvm_addr_impl.h"
 
 #include <machine/assert.h>
+#include <machine/planted.h>
 
 static struct uvm_addr_node *
 node_take(struct uvm_addr *ua)
@@ -15,7 +16,8 @@ node_take(struct uvm_addr *ua)
 	if (unlikely(n == NULL))
 		panic("uvm_addr: node stock exhausted");
 	ua->spare = n->up;
-	ua->nspare--;
+	if (!PLANTED(NODE_COUNT_OFF))
+		ua->nspare--;
 	if (ua->nspare < ua->need)
 		ua->closed |= UVM_ADDR_LOW;
 	for (unsigned i = 0; i < nitems(n->col); i++)

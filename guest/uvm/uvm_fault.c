@@ -15,6 +15,7 @@
 #include "uvm_fault.h"
 
 #include <machine/assert.h>
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "pmap.h"
@@ -78,6 +79,8 @@ map_page(struct vm_map *map, vaddr_t va, struct vm_page *pg, vm_fault_t type, vm
 {
 	bool wire = type == VM_FAULT_WIRE, wired = wire || pg->wire_count != 0;
 
+	if (PLANTED(FAULT_MAPS_WRITABLE))
+		prot = PROT_READ | PROT_WRITE;
 	if (unlikely(pmap_enter(map->pmap, va, VM_PAGE_TO_PHYS(pg), prot,
 			 access | PMAP_CANFAIL | (wired ? PMAP_WIRED : 0)) != 0)) {
 		if (pg->pg_flags & PG_FAKE)

@@ -12,6 +12,7 @@
 #include "uvm_km.h"
 
 #include <machine/kva.h>
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "pmap.h"
@@ -91,7 +92,9 @@ enter_run(const struct backing *bk, vaddr_t va, struct vm_page *pg, unsigned n)
 	} else {
 		pmap_kenter_run(va, pa, n, PROT_RW);
 	}
-	if (zero)
+	if (PLANTED(ZERO_TOO_FAR))
+		n++;
+	if (zero && !PLANTED(ZERO_SKIPPED))
 		kva_zero(va, ptoa(n));
 }
 
@@ -199,6 +202,17 @@ places_assured(struct vm_map *map, const struct backing *bk, vsize_t size, vsize
 	       uvm_obj_reserve(bk->obj, va - VM_MIN_KERNEL_ADDRESS, atop(size)) == 0;
 }
 
+/* A planted bug: the addresses of a request that failed, and half of its pages. */
+static __noinline __unused_arg void
+half_mapped(struct vm_map *map, const struct backing *bk, vsize_t size)
+{
+	vaddr_t va = map_range(map, size, bk->obj, 0, PROT_RW, 0);
+	struct pglist pgl;
+
+	if (va != 0 && pages_now(bk, size / 2, &pgl) == 0)
+		enter_list(bk, va, &pgl);
+}
+
 /* Pages first, then addresses: a request that must fail for want of pages finds out in time. */
 static __noinline vaddr_t
 alloc_pages_first(struct vm_map *map, const struct backing *bk, vsize_t size, vsize_t align,
@@ -214,6 +228,8 @@ alloc_pages_first(struct vm_map *map, const struct backing *bk, vsize_t size, vs
 		return 0;
 	error = pages_now(bk, size, &pgl);
 	have = error == 0;
+	if (PLANTED(FAILED_ALLOC_HALF_MAPPED) && error == ENOMEM)
+		half_mapped(map, bk, size);
 	if (!have && (error == EINVAL || !wait))
 		return 0;
 	if (wait || places_assured(map, bk, size, align))
@@ -264,8 +280,10 @@ uvm_km_alloc1(struct vm_map *map, vsize_t size, vsize_t align, boolean_t zeroit)
 		uvm_pmr_unget(pg, got);
 		return back_range(map, &alloc1_backing[!!zeroit], va, size);
 	}
-	if (unlikely(zero))
-		kva_zero(va, size);
+	if (unlikely(zero) && !PLANTED(ZERO_SKIPPED))
+		kva_zero(va, PLANTED(ZERO_TOO_FAR) ? size + PAGE_SIZE : size);
+	if (PLANTED(GUARD_MAPPED))
+		pmap_kenter_pa(va + size, VM_PAGE_TO_PHYS(uvm_pagealloc(NULL, 0, 0)), PROT_RW);
 	return va;
 }
 
@@ -356,6 +374,8 @@ uvm_km_pgremove_intrsafe(vaddr_t start, vaddr_t end)
 		run = pg;
 		pglist_add(&pgl, run, 1);
 	}
+	if (PLANTED(PAGES_FREED_FIRST) && pgl.first != NULL)
+		uvm_pglistfree(&pgl);
 	pmap_kremove(start, end - start);
 	if (pgl.first != NULL)
 		uvm_pglistfree(&pgl);

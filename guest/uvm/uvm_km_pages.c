@@ -6,6 +6,7 @@
 #include "uvm_km_pages.h"
 
 #include <machine/assert.h>
+#include <machine/planted.h>
 
 #include "pmap.h"
 #include "uvm_obj_impl.h"
@@ -116,8 +117,10 @@ uvm_km_pgfault(struct uvm_object *obj, vaddr_t va, vm_prot_t prot)
 	pg = uvm_pmr_getrun(1, &got, UVM_PGA_ZERO | UVM_PGA_USERESERVE);
 	if (unlikely(pg == NULL))
 		return false;
-	if ((pg->pg_flags & PG_ZERO) == 0)
+	if ((pg->pg_flags & PG_ZERO) == 0 && !PLANTED(DEMAND_ZERO_SKIPPED))
 		pmap_zero_page(pg);
+	if (PLANTED(FAULT_MAPS_WRITABLE))
+		prot = PROT_RW;
 	npte = VM_PAGE_TO_PHYS(pg) | pmap_leaf_bits(prot) | PTE_SW_M;
 	mtx_enter(&obj->vmobjlock);
 	/* Another thread may have been faster. */
@@ -149,8 +152,10 @@ remove_page(struct uvm_object *obj, struct uvm_objdir *dir, struct pmap_l1 *l1, 
 {
 	struct vm_page **slot = &uvm_obj_node(dir)[place_of(va)], *pg;
 
-	if (likely(pmap_l1_used(l1) != 0))
+	if (likely(pmap_l1_used(l1) != 0) && !PLANTED(FREED_WHILE_MAPPED))
 		pmap_remove_in(l1, va, 1);
+	if (PLANTED(OBJECT_PAGE_LEFT))
+		return;
 	if (unlikely(uvm_obj_used(dir) == 0) || __atomic_load_n(slot, __ATOMIC_RELAXED) == NULL)
 		return;
 	mtx_enter(&obj->vmobjlock);
@@ -164,8 +169,16 @@ remove_page(struct uvm_object *obj, struct uvm_objdir *dir, struct pmap_l1 *l1, 
 	pg->uobject = NULL;
 	count_add(&dir->uod_used, -UINT64_C(1));
 	obj->uo_npages--;
+	if (PLANTED(OBJECT_COUNT_OFF))
+		obj->uo_npages++;
 	mtx_leave(&obj->vmobjlock);
 	uvm_pmr_putrun(pg, 1);
+	if (PLANTED(FREE_BEFORE_INVLPG))
+		pmap_inval_range(va, 1);
+	if (PLANTED(PAGE_FREED_TWICE))
+		uvm_pmr_putrun(pg, 1);
+	if (PLANTED(WRITTEN_AFTER_FREE))
+		pmap_zero_page(pg);
 }
 
 /* No page and no mapping in n places of a node and of its table. */

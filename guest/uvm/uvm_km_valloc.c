@@ -2,6 +2,7 @@
 /*
  * Kernel addresses without memory: uvm_km_valloc() and its relatives, and submaps.
  */
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "pmap.h"
@@ -58,7 +59,7 @@ uvm_km_valloc_prefer_wait(struct vm_map *map, vsize_t size, voff_t prefer __unus
 		vaddr_t va = uvm_km_valloc(map, size);
 		bool asleep;
 
-		if (va != 0) {
+		if (va != 0 || PLANTED(WAIT_RETURNS)) {
 			if (held)
 				uvm_map_deallocate(map);
 			return va;
@@ -68,7 +69,7 @@ uvm_km_valloc_prefer_wait(struct vm_map *map, vsize_t size, voff_t prefer __unus
 		held = true;
 		stop_point(STOP_VALLOC_WAIT);
 		vm_map_lock(map);
-		asleep = map->wakeups == wakeups;
+		asleep = map->wakeups == wakeups || PLANTED(WAKEUP_LOST);
 		if (asleep)
 			sleep_setup(map, "vallocwait");
 		vm_map_unlock(map);

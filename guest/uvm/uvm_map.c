@@ -6,6 +6,7 @@
 
 #include <machine/assert.h>
 #include <machine/event.h>
+#include <machine/planted.h>
 
 #include "pmap.h"
 #include "uvm_object.h"
@@ -26,7 +27,7 @@ map_grow(vaddr_t end)
 
 		if (grown == 0)
 			error = ENOMEM;
-		else
+		else if (!PLANTED(MAXKADDR_BEHIND))
 			uvm_maxkaddr = grown;
 	}
 	mtx_leave(&growth_mtx);
@@ -79,6 +80,8 @@ attr_of(const struct uvm_object *uobj, unsigned flags)
 static inline bool
 joins(const struct vm_map_entry *e, const struct uvm_object *uobj, uint64_t attr)
 {
+	if (PLANTED(MERGE_OF_UNEQUALS) && e->start != e->end)
+		return (e->attr | PROT_MASK) == (attr | PROT_MASK) && e->object.uvm_obj == uobj;
 	return e->attr == attr && e->object.uvm_obj == uobj;
 }
 
@@ -164,6 +167,16 @@ insert_range(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t 
 	uvm_addr_hole_insert(ua, e);
 }
 
+/* Planted bugs: a hole that is cut at its start stays in the index as it was, or is lost from it. */
+static __noinline __unused_arg void
+forget_hole(struct uvm_addr *ua, struct vm_map_entry *e, vaddr_t end, vsize_t left)
+{
+	if (PLANTED(HOLE_LOST))
+		uvm_addr_hole_remove(ua, e);
+	uvm_addr_move(ua, e, end);
+	e->fspace = left;
+}
+
 /*
  * The same with pages of kernel_object at the beginning of a hole, in a map without guards. There the
  * attributes are all that tells entries apart: no other object is ever in a map.
@@ -179,7 +192,9 @@ insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, uint64_t at
 
 	if (e->attr == attr && !with_next) {
 		ua->hint = e;
-		if (!last) {
+		if (PLANTED(HOLE_NOT_UPDATED) || PLANTED(HOLE_LOST)) {
+			forget_hole(ua, e, start + size, left);
+		} else if (!last) {
 			uvm_addr_hole_resize(ua, e, true, start + size, left);
 		} else {
 			uvm_addr_move(ua, e, start + size);
@@ -187,7 +202,7 @@ insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, uint64_t at
 		}
 		return;
 	}
-	if (!last && !uvm_addr_quick_out(ua, e, hole))
+	if (!last && !PLANTED(HOLE_NOT_UPDATED) && !uvm_addr_quick_out(ua, e, hole))
 		uvm_addr_sort_out(ua, e);
 	if (e->attr == attr) {
 		merge_into_next(map, e, start, next);
@@ -203,7 +218,8 @@ insert_low(struct vm_map *map, struct vm_map_entry *e, vsize_t size, uint64_t at
 	    trie_leaf(ua, page_number(ua, start + size)));
 	if (last)
 		ua->top = new;
-	else if (left != 0 && !uvm_addr_quick_in(ua, new, start + size, left))
+	else if (left != 0 && !PLANTED(HOLE_LOST) &&
+		 !uvm_addr_quick_in(ua, new, start + size, left))
 		uvm_addr_sort_in(ua, new);
 }
 
@@ -283,6 +299,8 @@ map_specially(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *
 	}
 	if (e == NULL && error == 0)
 		error = ENOMEM;
+	if (PLANTED(ENTRY_LEAKED_ON_FAILURE) && error == ENOMEM)
+		stock_take(map);
 	if (error == 0 && (flags & UVM_FLAG_QUERY) == 0)
 		error = map_grow(va + sz);
 	if (error == 0)
@@ -297,6 +315,8 @@ map_specially(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *
 			__atomic_store_n(&map->kind_flags, flags, __ATOMIC_RELAXED);
 	}
 	uvm_map_unlock_stocked(map);
+	if (PLANTED(MAP_LOCK_KEPT) && error == ENOMEM)
+		map->lock.rwl_owner = (uintptr_t)curcpu()->ci_curthread | RWLOCK_WRLOCK;
 	return error;
 }
 
@@ -409,6 +429,11 @@ uvm_map(struct vm_map *map, vaddr_t *addr, vsize_t sz, struct uvm_object *uobj, 
 	struct vm_map_entry *e;
 	uint64_t attr;
 
+	if (PLANTED(ALIGNMENT_IGNORED))
+		align = 0;
+	/* The short way compares nothing but attributes. */
+	if (PLANTED(MERGE_OF_UNEQUALS))
+		return map_specially(map, addr, sz, uobj, offset, align, flags);
 	if (unlikely(uobj != &uvm_kernel_object) || unlikely(sz - 1 >= map->plain_span) ||
 	    unlikely(((sz & PAGE_MASK) | (align & ~PAGE_SIZE)) != 0) ||
 	    unlikely(offset != UVM_UNKNOWN_OFFSET) ||
@@ -433,11 +458,13 @@ uvm_map_clip_start(struct vm_map *map, struct vm_map_entry *e, vaddr_t va)
 	/* The right part stays e, where it is in the index. */
 	left = stock_take(map);
 	left->start = e->start;
-	left->end = va;
+	left->end = PLANTED(SPLIT_OVERLAPS) ? va + PAGE_SIZE : va;
 	left->guard = 0;
 	left->fspace = 0;
 	left->object = e->object;
 	left->attr = e->attr;
+	if (PLANTED(SPLIT_LOSES_WIRING))
+		left->wired_count = 0;
 	e->start = va;
 	link_after(map, e->prev, left);
 	uvm_addr_enter(&map->addr, left, va);

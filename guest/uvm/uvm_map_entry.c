@@ -10,6 +10,7 @@
 #include "uvm_map.h"
 
 #include <machine/event.h>
+#include <machine/planted.h>
 
 #include "pmap.h"
 #include "uvm_page.h"
@@ -63,6 +64,8 @@ pool_grow(void)
 	struct vm_map_entry *e;
 	unsigned got;
 
+	if (PLANTED(ENTRY_RECURSION))
+		uvm_km_free(kernel_map, uvm_km_alloc(kernel_map, PAGE_SIZE), PAGE_SIZE);
 	pg = uvm_pmr_getrun(1, &got, UVM_PGA_USERESERVE);
 	if (pg == NULL)
 		return false;
@@ -99,6 +102,8 @@ take_one(void)
 		}
 		return e;
 	}
+	if (PLANTED(STATIC_POOL_PANIC))
+		panic("uvm_mapent_take: out of static entries");
 	if (ep == NULL)
 		return NULL;
 	if (ep->nfree-- == ENTRIES_PER_PAGE)

@@ -6,6 +6,7 @@
 #define UVM_MAP_IMPL_H
 
 #include <machine/assert.h>
+#include <machine/planted.h>
 
 #include "uvm_addr_impl.h"
 #include "uvm_map.h"
@@ -65,7 +66,7 @@ space_end(const struct vm_map *map, const struct vm_map_entry *next)
 static inline bool
 stocked(const struct vm_map *map, unsigned entries)
 {
-	if (map->nstock < entries)
+	if (map->nstock < entries && !PLANTED(ENTRIES_NOT_STOCKED))
 		return false;
 	return entries < UVM_MAP_STOCK_MAP ? uvm_addr_stocked_to_cut(&map->addr, entries)
 	                                   : uvm_addr_stocked_to_map(&map->addr);

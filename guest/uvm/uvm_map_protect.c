@@ -4,8 +4,11 @@
  *
  * Each operation looks at its whole range first and changes nothing if any of it is against the rules.
  */
+#include <machine/planted.h>
+
 #include "pmap.h"
 #include "uvm_fault.h"
+#include "uvm_km_pages.h"
 #include "uvm_map_impl.h"
 
 /* The first entry that ends above va, or the header. */
@@ -64,10 +67,13 @@ uvm_map_protect(struct vm_map *map, vaddr_t start, vaddr_t end, vm_prot_t prot, 
 		if (set_max)
 			e->max_protection = prot & PROT_MASK;
 		e->protection = new &PROT_MASK;
+		if (PLANTED(PAGES_LOST_ON_PROTECT) && new == PROT_NONE)
+			uvm_km_pgremove(e->object.uvm_obj, e->start, e->end);
 		/* More rights come with the next fault. */
 		if (old & ~new)
 			pmap_protect(map->pmap, e->start, e->end, (vm_prot_t) new);
 	}
+	pmap_update(map->pmap);
 	uvm_map_unlock_stocked(map);
 	return error;
 }
@@ -130,6 +136,8 @@ undo_wiring(
 	for (struct vm_map_entry *e = first; e != &map->header && e->start < end; e = e->next) {
 		if (e == failed)
 			faulted = false;
+		if (PLANTED(WIRE_NOT_UNDONE))
+			faulted = !faulted;
 		if (--e->wired_count == 0 && faulted && e->protection != PROT_NONE)
 			uvm_fault_unwire_locked(map, e->start, e->end);
 	}

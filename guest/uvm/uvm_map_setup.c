@@ -2,6 +2,8 @@
 /*
  * Making maps, putting one inside another, and taking them apart.
  */
+#include <machine/planted.h>
+
 #include "pmap.h"
 #include "uvm_map_impl.h"
 #include "uvm_page.h"
@@ -116,7 +118,8 @@ uvm_map_submap(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map *su
 	if (e != NULL && !UVM_ET_ISOBJ(e) && !UVM_ET_ISSUBMAP(e) && e->wired_count == 0) {
 		e->etype |= UVM_ET_SUBMAP;
 		e->object.sub_map = submap;
-		uvm_map_reference(submap);
+		if (!PLANTED(SUBMAP_UNREFERENCED))
+			uvm_map_reference(submap);
 		error = 0;
 	}
 	vm_map_unlock(map);

@@ -7,6 +7,7 @@
 #define UVM_OBJ_IMPL_H
 
 #include <machine/assert.h>
+#include <machine/planted.h>
 
 #include "uvm_object.h"
 #include "uvm_page.h"
@@ -18,7 +19,7 @@ uvm_obj_table_page(struct uvm_object *obj, struct vm_page **slot, struct vm_page
 	*slot = pg;
 	pg_flags_set(pg, PQ_INUSE | PG_TABLED);
 	pg->uobject = obj;
-	pg->offset = off;
+	pg->offset = PLANTED(PAGE_OFFSET_OFF) ? off + PAGE_SIZE : off;
 }
 
 static __always_inline void

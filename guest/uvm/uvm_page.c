@@ -4,6 +4,7 @@
  */
 #include "pmap.h"
 
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "uvm_object.h"
@@ -160,7 +161,8 @@ uvm_page_phys_slow(const struct vm_page *pg)
 		const struct vm_physseg *seg = &vm_physmem[i];
 
 		if (pg >= seg->pgs && pg < seg->lastpg)
-			return ptoa(seg->start + (paddr_t)(pg - seg->pgs));
+			return ptoa(
+			    (PLANTED(LEAF_BAD_FRAME) ? 0 : seg->start) + (paddr_t)(pg - seg->pgs));
 	}
 	panic("VM_PAGE_TO_PHYS: %p is not a page", (const void *)pg);
 }
@@ -246,6 +248,6 @@ uvm_pageunwire(struct vm_page *pg)
 {
 	if (unlikely(pg->wire_count == 0))
 		panic("uvm_pageunwire: page 0x%lx is not wired", VM_PAGE_TO_PHYS(pg));
-	if (--pg->wire_count == 0)
+	if (--pg->wire_count == 0 && !PLANTED(WIRED_COUNT_OFF))
 		__atomic_fetch_sub(&uvmexp.wired, 1, __ATOMIC_RELAXED);
 }

@@ -5,6 +5,7 @@
  */
 #include "pmap.h"
 
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "uvm_pmemrange.h"
@@ -67,7 +68,7 @@ uvm_pageout(void *arg __unused_arg)
 			sleep_finish(INFSLP, true);
 			mtx_enter(&uvm_pmr.fpageqlock);
 		}
-		wanted = false;
+		wanted = PLANTED(DAEMON_SPINS);
 		uvmexp.pdwoke++;
 		mtx_leave(&uvm_pmr.fpageqlock);
 

@@ -9,6 +9,7 @@
  */
 #include "pmap.h"
 
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "uvm_pmemrange.h"
@@ -223,10 +224,10 @@ static bool
 make_constraint(struct constraint *c, uint64_t n, paddr_t low, paddr_t high, paddr_t alignment,
     paddr_t boundary, uint64_t nsegs)
 {
-	c->low = atop(round_page(low));
+	c->low = PLANTED(LOW_IGNORED) ? 0 : atop(round_page(low));
 	c->high = high == (paddr_t)-1 ? UINT64_MAX : atop(high + 1) - 1;
 	c->align = alignment <= PAGE_SIZE ? 1 : atop(alignment);
-	c->boundary = atop(boundary);
+	c->boundary = PLANTED(BOUNDARY_IGNORED) ? 0 : atop(boundary);
 	c->any = low == 0 && high == (paddr_t)-1 && c->align == 1 && boundary == 0;
 	if ((alignment & (alignment - 1)) != 0 || (boundary & (boundary - 1)) != 0)
 		return false;

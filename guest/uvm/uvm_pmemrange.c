@@ -4,6 +4,7 @@
  */
 #include "pmap.h"
 
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "uvm_pmemrange.h"
@@ -292,7 +293,8 @@ uvm_pmr_getrun(unsigned want, unsigned *got, int flags)
 	    unlikely(uvmexp.free <= uvmexp.freemin + UVM_PMR_QUICK))
 		return getrun_search(want, got, flags);
 	uvm_pmr.quick[want] = pg->pageq;
-	uvm_pmr.nquick -= want;
+	if (!PLANTED(QUICK_COUNT_OFF))
+		uvm_pmr.nquick -= want;
 	count_add(&uvmexp.free, -(uint64_t)want);
 	mark(pg, want, PQ_INUSE);
 	mtx_leave(&uvm_pmr.fpageqlock);
@@ -339,7 +341,7 @@ wake_waiters(const struct vm_page *pg, unsigned n)
 	uvm_pmr.waiters = 0;
 	pmr_wake_allocs(frame, frame + n - 1);
 	mtx_leave(&uvm_pmr.fpageqlock);
-	if (wake)
+	if (wake && !PLANTED(PAGE_WAITER_FORGOTTEN))
 		wakeup(&uvmexp.free);
 }
 
@@ -376,8 +378,9 @@ uvm_pmr_putrun(struct vm_page *pg, unsigned n)
 		pg->pageq = uvm_pmr.quick[n];
 		uvm_pmr.quick[n] = pg;
 		uvm_pmr.nquick += n;
-		count_add(&uvmexp.free, n);
-		mark(pg, n, PG_DIRTY | PG_QUICK);
+		if (!PLANTED(FREE_COUNT_OFF))
+			count_add(&uvmexp.free, n);
+		mark(pg, PLANTED(RUN_HALF_MARKED) ? 1 : n, PG_DIRTY | PG_QUICK);
 		if (unlikely((uvm_pmr.waiters | (uintptr_t)uvm_pmr.allocs) != 0))
 			wake_waiters(pg, n);
 		else

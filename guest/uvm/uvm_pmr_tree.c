@@ -4,6 +4,8 @@
  */
 #include "uvm_pmr_tree.h"
 
+#include <machine/planted.h>
+
 static uint32_t
 max_here(const struct vm_page *pg)
 {
@@ -18,6 +20,8 @@ max_here(const struct vm_page *pg)
 void
 pmr_tree_resized(struct vm_page *pg)
 {
+	if (PLANTED(RUN_MAX_STALE))
+		return;
 	for (; pg != NULL; pg = pg->pmr_parent) {
 		uint32_t max = max_here(pg);
 

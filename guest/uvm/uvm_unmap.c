@@ -7,6 +7,7 @@
  * until its entries are gone, so nothing is handed out early.
  */
 #include <machine/event.h>
+#include <machine/planted.h>
 #include <machine/thread.h>
 
 #include "pmap.h"
@@ -48,7 +49,7 @@ kill_pages(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t en
 		uvm_fault_unwire_locked(map, start, end);
 	if (likely(UVM_ET_ISOBJ(e)))
 		uvm_km_pgremove(e->object.uvm_obj, start, end);
-	else
+	else if (!PLANTED(PTE_LEFT))
 		pmap_remove(map->pmap, start, end);
 }
 
@@ -69,7 +70,8 @@ kill_entries(struct vm_map *map, struct vm_map_entry *e, vaddr_t start, vaddr_t 
 				uvm_fault_unwire_locked(map, start > e->start ? start : e->start,
 				    end < e->end ? end : e->end);
 		}
-		pmap_remove(map->pmap, start, end);
+		if (!PLANTED(PTE_LEFT) || UVM_ET_ISOBJ(first))
+			pmap_remove(map->pmap, start, end);
 	}
 	for (e = first; e != &map->header && e->start < end; e = e->next) {
 		vaddr_t from = start > e->start ? start : e->start,
@@ -294,7 +296,8 @@ unmap_specially(struct vm_map *map, vaddr_t start, vaddr_t end, bool wake)
 		error = uvm_unmap_remove(map, start, end);
 	if (wake) {
 		__atomic_store_n(&map->wakeups, map->wakeups + 1, __ATOMIC_RELEASE);
-		wakeup(map);
+		if (!PLANTED(FREE_WAKEUP_SILENT))
+			wakeup(map);
 	}
 	uvm_map_unlock_stocked(map);
 out:
@@ -319,6 +322,13 @@ is_untouched(vaddr_t start, vaddr_t end)
 	return (pmap_l1_used(pmap_l1(start)) |
 		   uvm_obj_used(uvm_obj_dir(&uvm_kernel_object, off))) == 0 &&
 	       (start ^ (end - 1)) < PMAP_L1_SPAN;
+}
+
+static __always_inline void
+count_off(struct vm_map *map, vsize_t size)
+{
+	if (!PLANTED(MAP_SIZE_OFF))
+		map->size -= size;
 }
 
 /* The short way goes on, locked: with a hole that has to be sorted in, big or small, ... */
@@ -348,7 +358,7 @@ finish_cut(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entry *
 {
 	struct uvm_addr *ua = &map->addr;
 
-	map->size -= end - start;
+	count_off(map, end - start);
 	if (e->start == start)
 		cut_front(map, e, end);
 	else if (e->end == end)
@@ -385,7 +395,7 @@ finish_last(struct vm_map *map, vaddr_t start, struct vm_map_entry *e)
 		e = ua->top = prev;
 	}
 	e->fspace += size;
-	map->size -= size;
+	count_off(map, size);
 	uvm_map_unlock_pageable(map);
 }
 
@@ -395,7 +405,7 @@ finish_middle(struct vm_map *map, vaddr_t start, vaddr_t end, struct vm_map_entr
 {
 	vsize_t size = end - start;
 
-	map->size -= size;
+	count_off(map, size);
 	e = cut_middle(map, e, start, end, map->addr.near_leaf);
 	if (uvm_addr_quick_in(&map->addr, e, start, size))
 		uvm_map_unlock_short(map);

@@ -119,6 +119,12 @@ entry_rights(struct scene *s)
 }
 
 static void
+leaf_without_nx(struct scene *s)
+{
+	poke_bits(s, bed_entry(s->bed, s->a, 1), PTE_NX, 0);
+}
+
+static void
 set_frame(struct scene *s, gva_t va, uint64_t pa)
 {
 	poke_bits(s, bed_entry(s->bed, va, 1), PTE_FRAME, pa);
@@ -405,6 +411,19 @@ threads(struct scene *s)
 	    (struct thread *)inside_symbol(s->bed, "thread_pool").v);
 }
 
+/* A worker that waits for work could run, says its state, but nobody has queued it. */
+static void
+threads_unqueued(struct scene *s)
+{
+	struct thread *td = GLOBAL(s, struct thread, "thread_pool");
+	unsigned i = 0;
+
+	while (i < THREAD_MAX && td[i].td_state != THREAD_SLEEPING)
+		i++;
+	CHECK(i < THREAD_MAX, "no thread sleeps");
+	POKE(s, td[i].td_state, THREAD_RUNNABLE);
+}
+
 static void
 submaps(struct scene *s)
 {
@@ -436,6 +455,7 @@ static const struct {
 	{ 13, w_xor_x, "" },
 	{ 14, no_user, "" },
 	{ 15, entry_rights, "" },
+	{ 15, leaf_without_nx, "" },
 	{ 16, tables_not_mapped, " managed-frames " },
 	{ 17, guards, "" },
 	{ 18, managed_frames, "" },
@@ -473,6 +493,7 @@ static const struct {
 	{ 53, mutexes, "" },
 	{ 54, map_locks, "" },
 	{ 55, threads, "" },
+	{ 55, threads_unqueued, "" },
 	{ 56, submaps, "" },
 	{ 57, growth, "" },
 };

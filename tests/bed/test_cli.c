@@ -14,7 +14,7 @@
 #define TRACE "tests/corpus/first-light.trace"
 
 static const char *const subcommands[] = { "run", "bench", "map", "walk", "replay", "audit",
-	"engine" };
+	"planted", "engine" };
 
 /* Wrong usage: code 2, a word of what was wrong on standard error, nothing on standard output. */
 BED_TEST(cli, wrong_usage)
@@ -37,6 +37,9 @@ BED_TEST(cli, wrong_usage)
 		{ { "replay" }, "which trace" },
 		{ { "audit", "extra" }, "takes no argument" },
 		{ { "bench", "nonsense" }, "unknown section" },
+		{ { "planted", "nonsense" }, "there is no bug" },
+		{ { "planted", "--cross" }, "needs trace files" },
+		{ { "engine", "extra" }, "sage" },
 		{ { "run", "--ram=many" }, "is no size" },
 		{ { "run", "--ram=" }, "is no size" },
 		{ { "run", "--ram=-1" }, "is no size" },

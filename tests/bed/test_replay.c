@@ -89,6 +89,8 @@ BED_TEST(replay, wrong_expectations_fail_at_their_line)
 		{ "expect differ a a", "a is 0x" },
 		{ "expect zero b+1p 1p", "" },
 		{ "expect filled a 3p 0x77", "3 pages do not hold" },
+		{ "expect frames a 3p 0 0xfff", "not within" },
+		{ "expect frames b+1p 1p 0 0xffffffff", "is not mapped" },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(row); i++) {
@@ -102,6 +104,25 @@ BED_TEST(replay, wrong_expectations_fail_at_their_line)
 			  strstr(err.text, row[i].line) && strstr(err.text, row[i].says),
 		    "%s: class %d: %s", row[i].line, err.class, err.text);
 	}
+}
+
+/* A call at a stop point runs there; if the next call does not come by, that is said. */
+BED_TEST(replay, calls_at_stop_points)
+{
+#define FULL_SUBMAP                                                        \
+	"uvmbed-trace 1\nm = uvm_km_suballoc kernel_map 0 2p pageable 0\n" \
+	"a = uvm_km_valloc m 1p\nb = uvm_km_alloc m 1p\nat 1 uvm_km_free_wakeup m b 1p\n"
+	struct bed_err err;
+
+	CHECK(replay("t.trace",
+		  FULL_SUBMAP "w = uvm_km_valloc_wait m 1p\nexpect awake w\nexpect equal w b\n"
+			      "expect absent b 1p\n",
+		  &err),
+	    "%s", err.text);
+	CHECK(!replay("t.trace", FULL_SUBMAP "null\n", &err) && err.class == BED_E_INPUT &&
+		  strstr(err.text, "t.trace:6") == err.text &&
+		  strstr(err.text, "stop point 1, at which line 5"),
+	    "%s", err.text);
 }
 
 /* The failure of a mapping shows the walk, level by level. */
@@ -165,6 +186,10 @@ BED_TEST(replay, settings)
 		    BED_OK, "" },
 		{ "uvmbed-trace 1\nguard 1\na = uvm_km_alloc kernel_map 1p\n"
 		  "b = uvm_km_alloc kernel_map 1p\nexpect equal b a+2p\n",
+		    BED_OK, "" },
+		{ "uvmbed-trace 1\nram 32m\na = uvm_km_alloc kernel_map 2p\ncpu 1\n"
+		  "fill a 2 7\ncpu 0\nbeside 1 verify a 2 7\nexpect filled a 2p 7\n"
+		  "beside 1 null\nuvm_km_free kernel_map a 2p\nexpect absent a 2p\n",
 		    BED_OK, "" },
 		{ "uvmbed-trace 1\nram 1m\nnull\n", BED_E_USAGE, "t.trace" },
 		{ "uvmbed-trace 1\nram 9m\nnull\n", BED_E_USAGE, "multiple of 2 MiB" },

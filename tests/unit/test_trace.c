@@ -38,7 +38,10 @@ BED_TEST(trace, print_is_identity)
 				   "expect differ a b\n"
 				   "pmap_enter 0xffff800000000000 0x600000 rw- wired|pmcanfail\n"
 				   "uvm_km_free kernel_map a 3p\n"
-				   "expect absent a 3p\n";
+				   "expect frames a 3p 0x1000 0x2fff\n"
+				   "expect absent a 3p\n"
+				   "beside 3 null\n"
+				   "at 1 null # at a stop point\n";
 	struct trace t;
 	struct bed_err err;
 	char *again;
@@ -103,6 +106,16 @@ BED_TEST(trace, malformed)
 		{ "pmap_enter 0 0 rw- wired|dry\n", "t:2:20:", "words joined by |" },
 		{ "null\x01\n", "t:2:5:", "plain ASCII" },
 		{ "null # a\x01\n", "t:2:9:", "control character" },
+		{ "at\n", "t:2:1:", "a stop point and a call" },
+		{ "at 1\n", "t:2:1:", "a stop point and a call" },
+		{ "at 0 null\n", "t:2:4:", "no stop point" },
+		{ "at 3 null\n", "t:2:4:", "no stop point" },
+		{ "at x null\n", "t:2:4:", "no stop point" },
+		{ "beside 1\n", "t:2:1:", "a vCPU and a call" },
+		{ "beside 0 null\n", "t:2:8:", "no vCPU beside" },
+		{ "beside 16 null\n", "t:2:8:", "no vCPU beside" },
+		{ "at 1 nul\n", "t:2:6:", "unknown operation" },
+		{ "expect frames 0 1p 0\n", "t:2:8:", "takes 4 values" },
 		{ "null", "t:2:5:", "cut short" },
 		{ "null null null null null null null null null null null null null null null null\n",
 		    "t:2:", "too many words" },

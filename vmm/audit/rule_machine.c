@@ -222,6 +222,8 @@ audit_threads(struct audit_input *in)
 		    (td[i].td_state == THREAD_RUNNING) != current)
 			return audit_finding(in, "thread %u is in state %u, %s current", i,
 			    td[i].td_state, current ? "and" : "and not");
+		if (td[i].td_state == THREAD_RUNNABLE)
+			return audit_finding(in, "thread %u could run and is on no queue", i);
 		if (td[i].td_state == THREAD_SLEEPING && td[i].td_wchan == NULL)
 			return audit_finding(in, "thread %u sleeps on nothing", i);
 	}

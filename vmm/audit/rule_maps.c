@@ -20,6 +20,35 @@ bad_piece(struct audit_input *in, const struct audit_piece *p, const char *what)
 	    p->span->e->protection, p->span->e->max_protection, p->span->e->wired_count);
 }
 
+/* The span that holds a page of kernel_map; *at only moves upwards. NULL: none. */
+static const struct audit_span *
+span_of(const struct audit_input *in, uint64_t va, size_t *at)
+{
+	while (*at < in->span.n && in->span.at[*at].end <= va)
+		++*at;
+	return *at < in->span.n && va >= in->span.at[*at].start ? &in->span.at[*at] : NULL;
+}
+
+/* A leaf says itself that it cannot be executed, though the tables above say it, too. */
+static bool
+leaves_deny(struct audit_input *in, const struct audit_table *t)
+{
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+		uint64_t va = t->va.v + i * BED_PAGE_SIZE;
+		size_t at = 0;
+		const struct audit_span *s;
+
+		if ((t->entry[i] & (PTE_P | PTE_NX)) != PTE_P)
+			continue;
+		s = span_of(in, va, &at);
+		if (s != NULL && !(s->e->protection & PROT_EXEC))
+			return audit_finding(in,
+			    "%#lx: its leaf %#lx lacks NX; entry %#lx..%#lx of map %s, protection %u",
+			    va, t->entry[i], s->start, s->end, s->map->name, s->e->protection);
+	}
+	return true;
+}
+
 bool
 audit_entry_rights(struct audit_input *in)
 {
@@ -43,6 +72,13 @@ audit_entry_rights(struct audit_input *in)
 		    p->span->e->protection == PROT_NONE)
 			return bad_piece(in, p, "allows more than its entry");
 	}
+	for (size_t i = 0; i < in->table.n; i++) {
+		const struct audit_table *t = &in->table.at[i];
+
+		if (t->kernel_map && t->level == 1 && t->present != 0 && !(t->all & PTE_NX) &&
+		    !leaves_deny(in, t))
+			return false;
+	}
 	return true;
 }
 
@@ -64,15 +100,6 @@ audit_in_an_entry(struct audit_input *in)
 			return bad_piece(in, &in->piece.at[i], "is mapped and in no entry");
 	}
 	return true;
-}
-
-/* The span that holds a page of kernel_object; *at only moves upwards. NULL: none. */
-static const struct audit_span *
-span_of(const struct audit_input *in, uint64_t va, size_t *at)
-{
-	while (*at < in->span.n && in->span.at[*at].end <= va)
-		++*at;
-	return *at < in->span.n && va >= in->span.at[*at].start ? &in->span.at[*at] : NULL;
 }
 
 bool

@@ -53,6 +53,7 @@ bed_fill_info(struct bed *bed, const struct hv_features *feat, uint64_t root)
 	b->tsc_khz = feat->tsc_khz;
 	b->seed = cfg->seed;
 	b->flush_threshold = cfg->flush_threshold;
+	b->planted = cfg->planted;
 }
 
 bool
@@ -428,6 +429,12 @@ const char *
 bed_report(const struct bed *bed)
 {
 	return bed->report;
+}
+
+const char *
+bed_death_word(const struct bed *bed)
+{
+	return bed->death_word;
 }
 
 void

@@ -53,7 +53,8 @@ struct bed_config {
 	uint32_t flags;
 	uint64_t dma_high;              /* highest DMA-able address, inclusive */
 	uint64_t seed, flush_threshold; /* see bed_bootinfo */
-	bed_event_fn *on_events;        /* from the first instruction on; NULL: nobody listens */
+	unsigned planted;        /* enum bed_planted, checked flavour only; planted.h; 0: none */
+	bed_event_fn *on_events; /* from the first instruction on; NULL: nobody listens */
 	void *on_events_arg;
 };
 
@@ -141,6 +142,9 @@ const char *bed_console(const struct bed *);
 
 /* NULL while the guest lives; else the whole report of its death. */
 const char *bed_report(const struct bed *);
+
+/* What it died of, in a word: assertion, panic, fault, trap, triple, hang, emulation, mmio, protocol, kvm. */
+const char *bed_death_word(const struct bed *);
 
 /* Another receiver of events from now on, or none (NULL). */
 void bed_on_events(struct bed *, bed_event_fn *, void *arg);

@@ -100,7 +100,8 @@ struct bed {
 	bool running;            /* a callback is not the place for another call */
 	struct bed_cpu *stopped; /* in on_sync: a call may be posted to this one */
 	uint64_t steps;
-	char *report; /* not NULL: dead */
+	char *report;           /* not NULL: dead */
+	const char *death_word; /* of what */
 
 	/* Beds that started from a snapshot. */
 	struct snap *snap;

@@ -5,6 +5,7 @@
 #include "shared/layout.h"
 #include "shared/paging.h"
 #include "vmm/bed/bed.h"
+#include "vmm/bed/planted.h"
 
 #include <inttypes.h>
 
@@ -59,6 +60,13 @@ bed_config_check(const struct bed_config *cfg, struct bed_err *err)
 		    cfg->ptpool);
 	if (cfg->flavour != BED_CHECKED && cfg->flavour != BED_RELEASE)
 		return bed_fail(err, BED_E_USAGE, "unknown flavour %d", (int)cfg->flavour);
+	if (cfg->planted != PLANTED_NONE && cfg->flavour != BED_CHECKED)
+		return bed_fail(err, BED_E_USAGE,
+		    "bug %s cannot be planted in the release flavour: it has no code for it; use the checked guest",
+		    planted_find(cfg->planted) != NULL ? planted_find(cfg->planted)->name : "?");
+	if (cfg->planted != PLANTED_NONE && planted_find(cfg->planted) == NULL)
+		return bed_fail(err, BED_E_USAGE,
+		    "there is no bug %u to plant; --plant list names all", cfg->planted);
 	if ((cfg->flags & ~known) != 0)
 		return bed_fail(err, BED_E_USAGE, "unknown flags %#x", cfg->flags & ~known);
 	return true;

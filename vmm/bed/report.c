@@ -264,6 +264,28 @@ section_console(struct autopsy *a)
 		fputc('\n', a->out);
 }
 
+static const char *
+death_word(const struct autopsy *a)
+{
+	static const char *const words[] = { [DEATH_TRIPLE] = "triple",
+		[DEATH_HANG] = "hang",
+		[DEATH_EMULATION] = "emulation",
+		[DEATH_MMIO] = "mmio",
+		[DEATH_PROTOCOL] = "protocol",
+		[DEATH_KVM] = "kvm" };
+
+	if (a->how != DEATH_GUEST)
+		return words[a->how];
+	switch (a->death.kind) {
+	case BED_DEATH_PANIC:
+		return strncmp(a->msg, "assertion ", 10) == 0 ? "assertion" : "panic";
+	case BED_DEATH_FAULT:
+		return "fault";
+	default:
+		return "trap";
+	}
+}
+
 bool
 bed_die(struct bed *bed, enum death how, const struct hv_exit *e, const char *detail,
     struct bed_err *err)
@@ -294,6 +316,7 @@ bed_die(struct bed *bed, enum death how, const struct hv_exit *e, const char *de
 		return bed_fail(
 		    err, BED_E_GUEST, "the guest died, and there is no memory to say how");
 	bed->report = text;
+	bed->death_word = death_word(&a);
 	return bed_dead(bed, err);
 }
 

@@ -23,6 +23,14 @@ struct sleeper {
 	uint64_t arg[BED_ARGS_MAX];
 };
 
+/* A call that waits to begin with the next one. */
+struct beside {
+	struct bed_result *result; /* NULL: none */
+	enum bed_call_id id;
+	unsigned nargs;
+	uint64_t arg[BED_ARGS_MAX];
+};
+
 struct check {
 	struct bed *bed;
 	struct audit *audit;
@@ -43,6 +51,11 @@ struct check {
 	bool judged;               /* snap[!now] is of before that call */
 	struct check_totals totals;
 	struct call_hash hash;
+	struct beside beside[BED_CPU_MAX]; /* by vCPU */
+	bool crowd;                        /* the call has company, or is about to */
+	unsigned stops;                    /* exits at stop points during this call */
+	check_listener_fn *listener;       /* NULL: the first finding ends the call */
+	void *listener_arg;
 };
 
 static uint64_t
@@ -111,6 +124,22 @@ check_free(struct check *c)
 	audit_free(c->audit);
 	call_hash_free(&c->hash);
 	free(c);
+}
+
+void
+check_listen(struct check *c, check_listener_fn *fn, void *arg)
+{
+	c->listener = fn;
+	c->listener_arg = arg;
+}
+
+bool
+check_found(struct check *c, const char *id, const struct bed_err *err)
+{
+	if (c->listener == NULL || err->class != BED_E_FINDING)
+		return false;
+	c->listener(c->listener_arg, id, err->text);
+	return true;
 }
 
 /* Add the time since *t0 to a cost, and begin the next. */
@@ -209,35 +238,40 @@ call_text(char *buf, size_t size, enum bed_call_id id, const uint64_t *args, uns
 }
 
 static bool
-work_agrees(const struct bed_counters *a, const struct bed_counters *b, const struct call_effect *e,
-    uint64_t exits, const struct bed_result *result, struct bed_err *err)
+work_agrees(struct check *c, const struct bed_counters *a, const struct bed_counters *b,
+    const struct call_effect *e, uint64_t exits, const struct bed_result *result,
+    struct bed_err *err)
 {
 	uint64_t set = b->pte_set - a->pte_set, clear = b->pte_clear - a->pte_clear;
 	uint64_t invlpg = b->invlpg - a->invlpg;
 
 	/* A call that failed may have made and undone; it must have undone all it made. */
-	if (set != e->set && !(e->set == 0 && set == clear))
-		return bed_fail(err, BED_E_FINDING,
-		    "%llu entries were set, %llu pages became mapped", (unsigned long long)set,
-		    (unsigned long long)e->set);
-	if (clear != e->clear && !(e->clear == 0 && set == clear))
-		return bed_fail(err, BED_E_FINDING,
-		    "%llu entries were cleared, %llu pages became unmapped",
-		    (unsigned long long)clear, (unsigned long long)e->clear);
-	if (invlpg > clear + b->pte_change - a->pte_change)
-		return bed_fail(err, BED_E_FINDING,
-		    "%llu INVLPGs for %llu cleared and %llu changed entries",
-		    (unsigned long long)invlpg, (unsigned long long)clear,
-		    (unsigned long long)(b->pte_change - a->pte_change));
-	if (clear > 0 && invlpg == 0 && b->tlb_full == a->tlb_full)
-		return bed_fail(err, BED_E_FINDING, "%llu entries cleared and nothing invalidated",
-		    (unsigned long long)clear);
-	/* One exit, and one whenever the event ring was full. */
-	if (result->state == BED_STATE_DONE &&
-	    (exits == 0 || exits > 1 + EVENTS_A_PAGE * (set + clear) / BED_EVENTS))
-		return bed_fail(err, BED_E_FINDING, "the call took %llu exits instead of one",
-		    (unsigned long long)exits);
-	return true;
+	if (set != e->set && !(e->set == 0 && set == clear) &&
+	    !CHECK_FOUND(c, "work-stores", err, "%llu entries were set, %llu pages became mapped",
+		(unsigned long long)set, (unsigned long long)e->set))
+		return false;
+	if (clear != e->clear && !(e->clear == 0 && set == clear) &&
+	    !CHECK_FOUND(c, "work-clears", err,
+		"%llu entries were cleared, %llu pages became unmapped", (unsigned long long)clear,
+		(unsigned long long)e->clear))
+		return false;
+	/* Every CPU that is at work invalidates for itself. */
+	if (!c->crowd && invlpg > clear + b->pte_change - a->pte_change &&
+	    !CHECK_FOUND(c, "work-invlpgs", err,
+		"%llu INVLPGs for %llu cleared and %llu changed entries",
+		(unsigned long long)invlpg, (unsigned long long)clear,
+		(unsigned long long)(b->pte_change - a->pte_change)))
+		return false;
+	if (clear > 0 && invlpg == 0 && b->tlb_full == a->tlb_full &&
+	    !CHECK_FOUND(c, "work-flushes", err, "%llu entries cleared and nothing invalidated",
+		(unsigned long long)clear))
+		return false;
+	/* One exit, one at each stop point, and one whenever the event ring was full. */
+	return result->state != BED_STATE_DONE || c->crowd ||
+	       (exits > c->stops &&
+		   exits <= 1 + c->stops + EVENTS_A_PAGE * (set + clear) / BED_EVENTS) ||
+	       CHECK_FOUND(c, "work-exits", err, "the call took %llu exits instead of one",
+		   (unsigned long long)exits);
 }
 
 /* Put the ends of what changed to KVM. */
@@ -258,13 +292,16 @@ mmu_agrees(struct check *c, const struct snapshot *after, struct bed_err *err)
 			bool mapped = bed_translate(c->bed, va, &pa);
 
 			c->totals.translations++;
-			if (mapped != (run != NULL) || (mapped && pa.v != view_run_pa(run, va).v))
-				return bed_fail(err, BED_E_FINDING,
-					   "%#llx: the tables say %s%#llx, KVM says %s%#llx",
-					   (unsigned long long)va.v, run ? "" : "unmapped ",
-					   run ? (unsigned long long)view_run_pa(run, va).v : 0ULL,
-					   mapped ? "" : "unmapped ", (unsigned long long)pa.v) ||
-				       bed_fail_at(err, va.v) || bed_fail_by(err, "MMU");
+			if (mapped == (run != NULL) && (!mapped || pa.v == view_run_pa(run, va).v))
+				continue;
+			bed_fail(err, BED_E_FINDING,
+			    "%#llx: the tables say %s%#llx, KVM says %s%#llx",
+			    (unsigned long long)va.v, run ? "" : "unmapped ",
+			    run ? (unsigned long long)view_run_pa(run, va).v : 0ULL,
+			    mapped ? "" : "unmapped ", (unsigned long long)pa.v);
+			bed_fail_at(err, va.v);
+			if (!check_found(c, "kvm", err))
+				return bed_fail_by(err, "MMU");
 		}
 		c->totals.changed += ch->npages;
 	}
@@ -289,7 +326,8 @@ content_agrees(struct check *c, enum bed_call_id id, const uint64_t *args,
 		return true;
 	bed_fail(err, BED_E_FINDING, "%s", report);
 	err->brief = brief;
-	return bed_fail_at(err, first.v) || bed_fail_by(err, "content");
+	bed_fail_at(err, first.v);
+	return check_found(c, "content", err) || bed_fail_by(err, "content");
 }
 
 /*
@@ -336,7 +374,8 @@ mappings_agree(struct check *c, struct call_effect *e, struct bed_err *err)
 		bed_fail(err, BED_E_FINDING, "%s", report);
 		if (has_first)
 			bed_fail_at(err, first.v);
-		return bed_fail_by(err, "frame rule");
+		if (!check_found(c, "frame-rule", err))
+			return bed_fail_by(err, "frame rule");
 	}
 	return snapshot_diff(before, after, &c->diff, err);
 }
@@ -415,7 +454,7 @@ check_mappings(struct check *c, enum bed_call_id id, const uint64_t *args,
 	if (ok)
 		call_hash_changes(&c->hash, &c->diff, before, &after);
 	return ok &&
-	       (!effect->checkable || work_agrees(before, &after, effect, exits, result, err) ||
+	       (!effect->checkable || work_agrees(c, before, &after, effect, exits, result, err) ||
 		   bed_fail_by(err, "work"));
 }
 
@@ -431,6 +470,33 @@ note_changes(struct check *c, const struct bed_counters *before, struct bed_err 
 	return true;
 }
 
+/* Every rule that is broken, told to the listener. */
+static bool
+audit_all(struct check *c, const struct snapshot *snap, struct bed_err *err)
+{
+	if (!audit_run(c->audit, &c->src, snap, AUDIT_CONTENT, err))
+		return false;
+	for (unsigned i = 0; i < audit_rules(); i++) {
+		const struct audit_verdict *v = audit_verdict(c->audit, i);
+
+		if (v->broken)
+			CHECK_FOUND(c, audit_rule(i)->id, err, "%s", v->text);
+	}
+	return true;
+}
+
+/* The specification disagrees: the end, or, with a listener, it goes on from what is there. */
+static bool
+ghost_found(struct check *c, struct bed_err *err)
+{
+	struct bed_err ignored;
+
+	if (!check_found(c, "ghost", err))
+		return false;
+	check_ghost_adopt(c->ghost, c->audit, &ignored);
+	return true;
+}
+
 /* The structures: read, held against the invariants, put to the specification. */
 static bool
 check_structures(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs,
@@ -442,18 +508,22 @@ check_structures(struct check *c, enum bed_call_id id, const uint64_t *args, uns
 	bool ok;
 
 	c->src = audit_source(c->bed);
-	ok = c->witnesses & CHECK_AUDIT ? check_audit_source(c->audit, &c->src, snap, err)
-	                                : audit_look(c->audit, &c->src, snap, err);
+	ok = c->listener != NULL          ? audit_all(c, snap, err)
+	     : c->witnesses & CHECK_AUDIT ? check_audit_source(c->audit, &c->src, snap, err)
+	                                  : audit_look(c->audit, &c->src, snap, err);
 	read = audit_read_ns(c->audit);
 	c->totals.cost.read += read;
 	c->totals.cost.audit -= read;
 	charge(&c->totals.cost.audit, &t0);
 	if (!ok || (c->witnesses & CHECK_GHOST) == 0)
 		return ok;
+	if (c->crowd)
+		return check_ghost_adopt(c->ghost, c->audit, err);
 	for (unsigned i = 0; i < c->nwoken; i++)
 		check_ghost_woke(c->ghost, c->woken[i].result);
+	open[0] = '\0';
 	ok = check_ghost_call(c->ghost, c->audit, id, args, nargs, result, open, err) ||
-	     bed_fail_by(err, "ghost");
+	     ghost_found(c, err) || bed_fail_by(err, "ghost");
 	c->totals.specified += open[0] == '\0';
 	c->totals.inconclusive += open[0] != '\0';
 	if (open[0] != '\0')
@@ -503,7 +573,8 @@ nobody_else(struct check *c, struct bed_err *err)
 {
 	if ((c->witnesses & CHECK_GHOST) == 0 || bed_stats(c->bed).exits == c->exits)
 		return true;
-	return look_again(c, err) && check_ghost_untouched(c->ghost, c->audit, err);
+	return look_again(c, err) &&
+	       (check_ghost_untouched(c->ghost, c->audit, err) || ghost_found(c, err));
 }
 
 static void
@@ -532,6 +603,48 @@ check_on(struct check *c, unsigned cpu)
 	c->cpu = cpu;
 }
 
+void
+check_posted(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    struct bed_result *result)
+{
+	c->stops++;
+	c->crowd = true;
+	remember_sleeper(c, id, args, nargs, result);
+}
+
+void
+check_beside(struct check *c, unsigned cpu, enum bed_call_id id, const uint64_t *args,
+    unsigned nargs, struct bed_result *result)
+{
+	struct beside *b = &c->beside[cpu % BED_CPU_MAX];
+
+	result->state = BED_STATE_BLOCKED;
+	*b = (struct beside){ .result = result, .id = id, .nargs = nargs };
+	memcpy(b->arg, args, nargs * sizeof(*args));
+	c->crowd = true;
+}
+
+/* The call, and those beside it, at the same moment. */
+static bool
+run_crowd(struct check *c, enum bed_call_id id, const uint64_t *args, unsigned nargs,
+    struct bed_result *result, struct bed_err *err)
+{
+	unsigned slot;
+
+	for (unsigned cpu = 0; cpu < BED_CPU_MAX; cpu++) {
+		struct beside *b = &c->beside[cpu];
+
+		if (b->result == NULL)
+			continue;
+		if (!bed_post_on(c->bed, cpu, b->id, b->arg, b->nargs, &b->result->slot, err))
+			return false;
+		remember_sleeper(c, b->id, b->arg, b->nargs, b->result);
+		b->result = NULL;
+	}
+	return bed_post_on(c->bed, c->cpu, id, args, nargs, &slot, err) && bed_wait(c->bed, err) &&
+	       bed_call_wait(c->bed, slot, result, err);
+}
+
 bool
 check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_t *args,
     unsigned nargs, struct bed_result *result, struct bed_err *err)
@@ -544,12 +657,15 @@ check_call(struct check *c, const char *what, enum bed_call_id id, const uint64_
 	if (!nobody_else(c, err))
 		return bed_fail_in(
 		    err, "before %s%s%s", what ? what : "", what ? ": " : "", bed_call_name(id));
-	if (!bed_start_on(c->bed, c->cpu, id, args, nargs, result, err))
+	if (!(c->crowd ? run_crowd(c, id, args, nargs, result, err)
+		       : bed_start_on(c->bed, c->cpu, id, args, nargs, result, err)))
 		return false;
 	exits = exits_for_calls(c->bed) - exits;
 	t0 = now_ns();
 	ok = judge(c, id, args, nargs, result, &before, exits, err);
 	c->exits = bed_stats(c->bed).exits;
+	c->stops = 0;
+	c->crowd = false;
 	c->totals.ns += now_ns() - t0;
 	c->totals.calls++;
 	if (ok && result->state == BED_STATE_BLOCKED)

@@ -85,6 +85,33 @@ void check_owner(const struct check *, gva_t va, char *owner, size_t size);
 /* The vCPU that runs the calls from now on; 0 unless one was named. */
 void check_on(struct check *, unsigned cpu);
 
+/*
+ * A call that was begun beside the one that check_call() runs now (bed_call_post(), from its bed_on_sync()
+ * callback) and lies in result->slot: its effect is checked with that of the call that lets it finish.
+ */
+void check_posted(
+    struct check *, enum bed_call_id, const uint64_t *args, unsigned nargs, struct bed_result *);
+
+/*
+ * With the next check_call() this call begins on another vCPU, at the same moment, and is waited for. Its
+ * result must live until it is DONE. The specification takes what such calls leave behind as it finds it.
+ */
+void check_beside(struct check *, unsigned cpu, enum bed_call_id, const uint64_t *args,
+    unsigned nargs, struct bed_result *);
+
+/*
+ * All that is wrong, not only the first of it: with a listener, each check that disagrees is told to it, by
+ * its id (docs/planted-bugs.md) and the text of its report, and the call goes on as if it had agreed. The
+ * audit then includes the rules about contents.
+ */
+typedef void check_listener_fn(void *arg, const char *id, const char *text);
+void check_listen(struct check *, check_listener_fn *, void *arg);
+/* A check disagreed, err says how. True: a listener was told, go on; false: this is the end. */
+bool check_found(struct check *, const char *id, const struct bed_err *err);
+/* The same with the text of the finding. */
+#define CHECK_FOUND(c, id, err, ...) \
+	(bed_fail(err, BED_E_FINDING, __VA_ARGS__), check_found(c, id, err))
+
 /* The mappings as of the last call. */
 const struct snapshot *check_snapshot(const struct check *);
 struct check_totals check_totals(const struct check *);

@@ -367,6 +367,9 @@ static bool (*const effects[BED_CALL_LIMIT])(struct context *) = {
 	[BED_CALL_pmap_kremove] = effect_kremove,
 	[BED_CALL_pmap_remove] = effect_remove,
 	[BED_CALL_floor] = effect_unknown,
+	[BED_CALL_work_setup] = effect_unknown,
+	[BED_CALL_work_run] = effect_unknown,
+	[BED_CALL_work_end] = effect_unknown,
 };
 
 bool

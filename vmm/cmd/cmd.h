@@ -28,6 +28,7 @@ int cmd_replay(int, char **);
 int cmd_audit(int, char **);
 int cmd_explore(int, char **);
 int cmd_tlbsan(int, char **);
+int cmd_planted(int, char **);
 
 /* tests/corpus/first-light.trace, as it was when this program was built (builtin.asm). */
 extern const char builtin_trace[];

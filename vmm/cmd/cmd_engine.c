@@ -7,17 +7,52 @@
 #include "vmm/cmd/cmd.h"
 #include "vmm/kvm/engine.h"
 #include "vmm/kvm/hv.h"
+#include "vmm/planted/probe.h"
+
+struct options {
+	bool class_only, probe;
+};
 
 static error_t
 parse(int key, char *arg, struct argp_state *state)
 {
-	bool *class_only = state->input;
+	struct options *o = state->input;
 
 	(void)arg;
-	if (key != 'c')
-		return key == ARGP_KEY_ARG ? (argp_usage(state), 0) : ARGP_ERR_UNKNOWN;
-	*class_only = true;
-	return 0;
+	switch (key) {
+	case 'c':
+		o->class_only = true;
+		return 0;
+	case 'p':
+		o->probe = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Do stale translations show here? Says so; an exit code. */
+static int
+show_probe(const struct engine *e, bool json)
+{
+	struct bed_err err = { 0 };
+	struct probe p;
+
+	if (!probe_stale(&p, &err))
+		return cmd_error(&err);
+	if (json)
+		return cmd_print_json(json_pack("{s:o, s:s, s:i, s:i, s:i, s:i, s:b}", "context",
+		    cmd_json_context(), "bug", p.bug, "vcpus", (int)p.ncpu, "rounds", (int)p.rounds,
+		    "seen", (int)p.seen, "control", (int)p.control, "vacuous", p.seen == 0));
+	printf("stale translations seen: %u/%u with %s planted, %u vCPU (%s%s: %s)\n", p.seen,
+	    p.rounds, p.bug, p.ncpu, e->name, e->tcg ? "/tcg" : "",
+	    p.seen == 0 ? "vacuous: tests that look for them cannot fail here"
+			: "tests that look for them can fail here");
+	printf("stale translations seen: %u/%u without\n", p.control, p.rounds);
+	return BED_OK;
 }
 
 static json_t *
@@ -68,6 +103,9 @@ cmd_engine(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "class", 'c', NULL, 0, "print only the engine's one-word class", 0 },
+		{ "probe", 'p', NULL, 0,
+		    "plant a missing invalidation and count how often the stale translation shows",
+		    0 },
 		{ 0 },
 	};
 	static const struct argp argp = { options, parse, NULL,
@@ -76,13 +114,15 @@ cmd_engine(int argc, char **argv)
 	struct cmd_common common;
 	struct bed_err err = { 0 };
 	const struct engine *e;
-	bool class_only = false;
+	struct options o = { 0 };
 
-	cmd_parse(&argp, argc, argv, &common, &class_only);
+	cmd_parse(&argp, argc, argv, &common, &o);
 	e = engine_get(&err);
 	if (e == NULL)
 		return cmd_error(&err);
-	if (class_only) {
+	if (o.probe)
+		return show_probe(e, common.json);
+	if (o.class_only) {
 		printf("%s\n", e->name);
 		return BED_OK;
 	}

@@ -2,9 +2,11 @@
 /*
  * The options of every subcommand that boots a bed.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/bed/planted.h"
 #include "vmm/check/check.h"
 #include "vmm/cmd/cmd.h"
 #include "vmm/kvm/engine.h"
@@ -21,6 +23,7 @@ enum {
 	OPT_FLUSH,
 	OPT_ENGINE,
 	OPT_CPUS,
+	OPT_PLANT,
 };
 
 static const struct argp_option options[] = {
@@ -38,6 +41,8 @@ static const struct argp_option options[] = {
 	{ "engine", OPT_ENGINE, "NAME", 0,
 	    "kvm (default), or twin: the guest's sources as code of this process", 2 },
 	{ "release", OPT_RELEASE, NULL, 0, "use the release flavour of the guest", 2 },
+	{ "plant", OPT_PLANT, "BUG", 0,
+	    "plant a bug in the checked guest; `--plant list' names them", 2 },
 	{ "timeout", OPT_TIMEOUT, "MS", 0,
 	    "limit for boot and for each call (default 10000; 0: none)", 2 },
 	{ 0 },
@@ -59,6 +64,22 @@ parse_count_option(struct argp_state *state, const char *option, const char *arg
 	if (!cmd_parse_size(arg, &n) || n > 0xffffffff)
 		argp_error(state, "--%s=%s is no number", option, arg);
 	return (unsigned)n;
+}
+
+/* The id of the bug; the word list ends the program. */
+static unsigned
+parse_bug(struct argp_state *state, const char *name)
+{
+	const struct planted *bug = planted_named(name);
+
+	if (strcmp(name, "list") == 0) {
+		for (unsigned i = 0; i < planted_count(); i++)
+			printf("%-28s %s\n", planted_at(i)->name, planted_at(i)->what);
+		exit(fflush(stdout) == 0 ? BED_OK : BED_E_OUTPUT);
+	}
+	if (bug == NULL)
+		argp_error(state, "there is no bug \"%s\"; --plant list names them", name);
+	return bug != NULL ? bug->id : PLANTED_NONE;
 }
 
 static error_t
@@ -101,6 +122,9 @@ parse_common(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_RELEASE:
 		c->config.flavour = BED_RELEASE;
+		return 0;
+	case OPT_PLANT:
+		c->config.planted = parse_bug(state, arg);
 		return 0;
 	case OPT_TIMEOUT:
 		c->config.timeout_ms = parse_count_option(state, "timeout", arg);

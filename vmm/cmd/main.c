@@ -21,6 +21,7 @@ static const struct subcommand subcommands[] = {
 	{ "explore", cmd_explore, "random programs; what fails is shrunk to a minimal trace" },
 	{ "audit", cmd_audit, "every invariant of a booted guest, one by one" },
 	{ "tlbsan", cmd_tlbsan, "find wrong TLB invalidations in logs of this or another kernel" },
+	{ "planted", cmd_planted, "plant bugs in the guest and see which check finds them" },
 	{ "engine", cmd_engine, "what kind of KVM this is and what it offers" },
 };
 #define NSUB (sizeof(subcommands) / sizeof(subcommands[0]))

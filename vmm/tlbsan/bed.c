@@ -26,6 +26,8 @@ struct tlbsan {
 	size_t used;
 	unsigned errors;
 	struct tlb_finding first; /* of these */
+	tlb_report_fn *listener;  /* NULL: nobody */
+	void *listener_arg;
 };
 
 static void
@@ -34,6 +36,8 @@ report(void *arg, const struct tlb_finding *f)
 	struct tlbsan *s = arg;
 	int n;
 
+	if (s->listener != NULL)
+		s->listener(s->listener_arg, f);
 	if (f->severity != TLB_ERROR)
 		return;
 	if (s->errors++ == 0)
@@ -285,6 +289,13 @@ tlbsan_poll(struct tlbsan *s, struct bed_err *err)
 	if (s->first.va != 0)
 		bed_fail_at(err, s->first.va);
 	return bed_fail_by(err, s->first.kind == TLB_UNLOGGED ? "log audit" : "TLB sanitizer");
+}
+
+void
+tlbsan_listen(struct tlbsan *s, tlb_report_fn *fn, void *arg)
+{
+	s->listener = fn;
+	s->listener_arg = arg;
 }
 
 struct tlb_totals

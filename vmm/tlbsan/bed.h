@@ -37,6 +37,9 @@ bool tlbsan_poll(struct tlbsan *, struct bed_err *);
 /* What is owed for the page at va now (tlb_open_at()). When no vCPU runs. */
 size_t tlbsan_open_at(struct tlbsan *, gva_t va, struct tlb_open *out, size_t max);
 
+/* Every finding, of every severity, as it is found; tlbsan_poll() goes on telling the errors. */
+void tlbsan_listen(struct tlbsan *, tlb_report_fn *, void *arg);
+
 struct tlb_totals tlbsan_totals(const struct tlbsan *);
 
 #endif

@@ -175,11 +175,29 @@ sound(const struct tlb *t, const struct tlb_event *ev, struct bed_err *err)
 	}
 }
 
+/* Which frames are free now: of a long run the first ones, which is enough to notice. */
+static void
+remember_free(struct tlb *t, const struct tlb_event *ev)
+{
+	uint64_t n = ev->a[1] < FREED / 4 ? ev->a[1] : FREED / 4;
+
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t frame = ev->a[0] + (i << BED_PAGE_SHIFT);
+		struct freed *slot = freed_slot(t, frame);
+
+		if (ev->type == TLB_PAGE_FREE)
+			*slot = (struct freed){ frame, ev->ticket };
+		else if (slot->frame == frame)
+			slot->ticket = 0;
+	}
+}
+
 /* Frames are given back or handed out: some may be tables. */
 static void
 frames(struct tlb *t, const struct tlb_event *ev)
 {
 	judge_frames(t, ev->a[0], ev->a[1], ev);
+	remember_free(t, ev);
 	if (ev->a[1] <= t->shadow.npage) {
 		for (uint64_t i = 0; i < ev->a[1]; i++)
 			tables_gone(t, ev, ev->a[0] + (i << BED_PAGE_SHIFT));

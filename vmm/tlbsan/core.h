@@ -119,6 +119,7 @@ extern const struct tlb_policy tlb_policy_default;
 	X(GLOBAL, "global", "a CR3 load was relied on, which keeps global entries")           \
 	X(TABLE_FREED, "table-freed", "a table was freed while structure caches may hold it") \
 	X(TABLE_LINKED, "table-linked", "a table was freed while an entry points to it")      \
+	X(PAGE_MAPPED, "page-mapped", "a page was freed while an entry mapped it")            \
 	X(WOKE, "woke", "a CPU came back without flushing what changed meanwhile")            \
 	X(UNLOGGED, "unlogged", "an entry is not what the log said last")                     \
 	X(USELESS, "useless", "nothing to invalidate there")                                  \
@@ -143,7 +144,7 @@ struct tlb_finding {
 	/* The event that found it; lint: the invalidation. */
 	uint16_t cpu;
 	uint64_t ticket, pc;
-	/* LATE: ticket of the invalidation. WRONG_ADDRESS: the address that was invalidated. UNLOGGED: the
+	/* LATE: ticket of the invalidation. PAGE_MAPPED: ticket of the free. WRONG_ADDRESS: the address that was invalidated. UNLOGGED: the
 	 * value the log had. */
 	uint64_t hint;
 };

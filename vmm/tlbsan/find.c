@@ -210,6 +210,8 @@ add_hint(struct text *t, const struct tlb_finding *f)
 {
 	if (f->kind == TLB_LATE)
 		add(t, "\n  invalidated at %" PRIu64, f->hint);
+	else if (f->kind == TLB_PAGE_MAPPED)
+		add(t, "\n  freed at %" PRIu64, f->hint);
 	else if (f->kind == TLB_WRONG_ADDRESS)
 		add(t, "\n  invalidated in its place: %#" PRIx64, f->hint);
 	else if (f->kind == TLB_UNLOGGED && f->store_ticket == 0)

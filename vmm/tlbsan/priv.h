@@ -10,7 +10,13 @@
 #include "vmm/tlbsan/shadow.h"
 
 #define LOCKS_HELD 16   /* of one CPU; more are not followed */
+#define FREED      4096 /* frames remembered that were freed last; a power of two */
 #define RECENT     1024 /* invalidations remembered, to tell "repeated" from "useless" */
+
+/* A frame that is free, as far as is remembered. */
+struct freed {
+	uint64_t frame, ticket; /* ticket 0: none */
+};
 
 struct held_lock {
 	uint64_t lock, ticket;
@@ -43,6 +49,7 @@ struct tlb {
 	bool has_held;
 	struct tlb_finding held; /* the last finding, which the next may continue */
 	uint64_t recent[RECENT];
+	struct freed freed[FREED];
 };
 
 #define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
@@ -60,6 +67,12 @@ bool tables_entry(struct tlb *, uint64_t gpa, uint64_t value);           /* at t
 bool tables_pin(struct tlb *, uint64_t pa, unsigned level, uint64_t va); /* at the start */
 bool tables_alloc(struct tlb *, const struct tlb_event *, uint64_t pa);
 void tables_gone(struct tlb *, const struct tlb_event *, uint64_t pa); /* the page is freed */
+
+static inline struct freed *
+freed_slot(struct tlb *t, uint64_t frame)
+{
+	return &t->freed[(frame >> BED_PAGE_SHIFT) % FREED];
+}
 
 /* judge.c: deadlines */
 void judge(struct tlb *, uint32_t oblig, enum tlb_rule, const struct tlb_event *);

@@ -214,10 +214,38 @@ restored(struct tlb *t, uint64_t va, unsigned level, uint64_t new)
 	}
 }
 
+/* The entry that goes has outlived the page it mapped: whoever got the page meanwhile shared it. */
+static void
+outlived(struct tlb *t, const struct tlb_event *ev, uint64_t va, uint64_t old, uint64_t new)
+{
+	const struct freed *freed = freed_slot(t, frame_of(1, old));
+	struct oblig o = { .va = va,
+		.level = 1,
+		.frame = frame_of(1, old),
+		.old = old,
+		.new = new,
+		.ticket = ev->ticket,
+		.pc = ev->pc,
+		.cpu = ev->cpu };
+	struct tlb_finding f;
+
+	if (freed->ticket == 0 || freed->frame != o.frame)
+		return;
+	f = find_about(&o, TLB_PAGE_MAPPED, t->on, ev);
+	f.rule = TLB_RULE_D2;
+	f.severity = t->policy.rule[TLB_RULE_D2];
+	f.hint = freed->ticket;
+	find_emit(t, &f);
+}
+
 static bool
 leaf_store(struct tlb *t, const struct tlb_event *ev, uint64_t va, unsigned level, uint64_t old,
     uint64_t new)
 {
+	/* Whoever maps a page has it: not every log says that it was handed out. */
+	if (level == 1 && is_leaf(1, new) &&
+	    !(is_leaf(1, old) && frame_of(1, old) == frame_of(1, new)))
+		freed_slot(t, frame_of(1, new))->ticket = 0;
 	if (is_leaf(level, new) && t->ledger.hard != 0) {
 		restored(t, va, level, new);
 		if (level == 1 && (!is_leaf(level, old) || frame_of(1, old) != frame_of(1, new)))
@@ -226,6 +254,8 @@ leaf_store(struct tlb *t, const struct tlb_event *ev, uint64_t va, unsigned leve
 	if (is_leaf(level, old)) {
 		enum change change = leaf_change(level, old, new);
 
+		if (level == 1 && (!is_leaf(1, new) || frame_of(1, old) != frame_of(1, new)))
+			outlived(t, ev, va, old, new);
 		if (change != CHANGE_NONE)
 			return oblige(t, ev, change == CHANGE_HARD ? OBLIG_HARD : OBLIG_OPT, va,
 			    level, old, new);

@@ -4,6 +4,8 @@
  */
 #include "vmm/trace/trace.h"
 
+#include "shared/layout.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -320,6 +322,37 @@ parse_form(struct parser *p, struct trace_line *l, const struct trace_form *form
 	return true;
 }
 
+/* beside CPU VERB VALUE...: a call that begins on that vCPU together with the next one. */
+static bool
+parse_beside(struct parser *p, struct trace_line *l)
+{
+	uint64_t cpu;
+
+	if (p->ntoken < 3)
+		return fail_at(p, p->token[0].column, "beside takes a vCPU and a call");
+	if (!trace_number(p->token[1].text, A_INT, &cpu) || cpu == 0 || cpu >= BED_CPU_MAX)
+		return fail_at(p, p->token[1].column,
+		    "\"%s\" is no vCPU beside the first; they are 1 to %d", p->token[1].text,
+		    BED_CPU_MAX - 1);
+	l->beside = (unsigned)cpu;
+	return parse_call(p, l, 2);
+}
+
+/* at STOP VERB VALUE...: a call that begins while the next one stands at a stop point. */
+static bool
+parse_at(struct parser *p, struct trace_line *l)
+{
+	uint64_t stop;
+
+	if (p->ntoken < 3)
+		return fail_at(p, p->token[0].column, "at takes a stop point and a call");
+	if (!trace_number(p->token[1].text, A_INT, &stop) || stop == 0 || stop > TRACE_STOP_MAX)
+		return fail_at(p, p->token[1].column, "\"%s\" is no stop point; they are 1 to %d",
+		    p->token[1].text, TRACE_STOP_MAX);
+	l->stop = (unsigned)stop;
+	return parse_call(p, l, 2);
+}
+
 static bool
 parse_tokens(struct parser *p, struct trace_line *l)
 {
@@ -340,9 +373,13 @@ parse_tokens(struct parser *p, struct trace_line *l)
 		form = p->ntoken < 2 ? NULL : trace_form_find(TRACE_EXPECT, p->token[1].text);
 		if (form == NULL)
 			return fail_at(p, p->token[p->ntoken < 2 ? 0 : 1].column,
-			    "expect what? one of: mapped absent zero filled equal differ asleep awake");
+			    "expect what? one of: mapped absent zero filled equal differ asleep awake frames");
 		return parse_form(p, l, form, 1);
 	}
+	if (strcmp(first, "beside") == 0)
+		return parse_beside(p, l);
+	if (strcmp(first, "at") == 0)
+		return parse_at(p, l);
 	form = trace_form_find(TRACE_SET, first);
 	if (form != NULL) {
 		l->kind = TRACE_SET;

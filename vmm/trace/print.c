@@ -15,6 +15,10 @@ trace_line_print(const struct trace_line *l, FILE *out)
 	case TRACE_BLANK:
 		break;
 	case TRACE_CALL:
+		if (l->beside != 0)
+			fprintf(out, "beside %u ", l->beside);
+		if (l->stop != 0)
+			fprintf(out, "at %u ", l->stop);
 		if (l->name[0] != '\0')
 			fprintf(out, "%s = ", l->name);
 		fputs(call_shape(l->which)->name, out);

@@ -7,11 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/layout.h"
+
+#include "vmm/view/walk.h"
+
 struct replay {
 	const struct trace *trace;
 	struct bed *bed;
 	struct check *check;
-	struct bed_result *result; /* by line */
+	struct bed_result *result;       /* by line */
+	const struct trace_line *posted; /* waits for the next call to reach its stop point */
 	struct replay_failure *failure;
 	struct bed_err *err;
 };
@@ -37,6 +42,8 @@ trace_config(const struct trace *t, struct bed_config *cfg, struct bed_err *err)
 		const struct trace_line *l = &t->line[i];
 		uint64_t value = l->value[0].number;
 
+		if (l->kind == TRACE_CALL && l->beside >= cfg->ncpu)
+			cfg->ncpu = l->beside + 1;
 		if (l->kind != TRACE_SET)
 			continue;
 		switch ((enum trace_setting)l->which) {
@@ -80,13 +87,59 @@ resolve(struct replay *r, const struct trace_value *v, uint64_t *value)
 	return true;
 }
 
+/* The next call stands at the stop point: begin the one that waited for that. */
+static void
+post(void *arg, struct bed *bed, uint64_t info)
+{
+	struct replay *r = arg;
+	const struct trace_line *l = r->posted;
+	struct bed_result *result;
+	uint64_t value[BED_ARGS_MAX];
+	struct bed_err err;
+
+	(void)info;
+	if (l == NULL)
+		return;
+	result = &r->result[l - r->trace->line];
+	for (unsigned i = 0; i < l->nvalue; i++) {
+		if (!resolve(r, &l->value[i], &value[i]))
+			return;
+	}
+	if (!bed_call_post(bed, (enum bed_call_id)l->which, value, l->nvalue, &result->slot, &err))
+		return;
+	result->state = BED_STATE_BLOCKED;
+	check_posted(r->check, (enum bed_call_id)l->which, value, l->nvalue, result);
+	r->posted = NULL;
+}
+
 static bool
 run_call(struct replay *r, const struct trace_line *l, const uint64_t *value)
 {
-	struct bed_result *result = &r->result[l - r->trace->line];
+	struct bed_result *result = &r->result[l - r->trace->line], armed;
+	bool ok;
 
-	return check_call(
+	if (l->beside != 0) {
+		check_beside(
+		    r->check, l->beside, (enum bed_call_id)l->which, value, l->nvalue, result);
+		return true;
+	}
+	if (l->stop != 0) {
+		const uint64_t stop = l->stop;
+
+		if (!check_call(r->check, NULL, BED_CALL_stop_arm, &stop, 1, &armed, r->err))
+			return false;
+		r->posted = l;
+		bed_on_sync(r->bed, post, r);
+		return true;
+	}
+	ok = check_call(
 	    r->check, NULL, (enum bed_call_id)l->which, value, l->nvalue, result, r->err);
+	bed_on_sync(r->bed, NULL, NULL);
+	if (ok && r->posted != NULL)
+		return bed_fail(r->err, BED_E_INPUT,
+		    "it did not reach stop point %u, at which line %u was to run", r->posted->stop,
+		    r->posted->number);
+	return ok;
 }
 
 static bool
@@ -117,6 +170,27 @@ expect_mapping(struct replay *r, const struct trace_line *l, const uint64_t *val
 	r->failure->expect = e;
 	r->failure->has_expect = true;
 	return bed_fail_at(r->err, first.v);
+}
+
+static bool
+expect_frames(struct replay *r, const uint64_t *value)
+{
+	struct view view = bed_view(r->bed);
+
+	for (uint64_t off = 0; off < value[1]; off += BED_PAGE_SIZE) {
+		gva_t va = GVA(value[0] + off);
+		struct walk w = view_walk(&view, va);
+
+		if (w.stop != WALK_LEAF)
+			return bed_fail(
+			    r->err, BED_E_FINDING, "%#llx is not mapped", (unsigned long long)va.v);
+		if (w.pa.v < value[2] || w.pa.v > value[3])
+			return bed_fail(r->err, BED_E_FINDING,
+			    "%#llx is mapped to frame %#llx, not within %#llx..%#llx",
+			    (unsigned long long)va.v, (unsigned long long)w.pa.v,
+			    (unsigned long long)value[2], (unsigned long long)value[3]);
+	}
+	return true;
 }
 
 static bool
@@ -167,6 +241,8 @@ run_expect(struct replay *r, const struct trace_line *l, const uint64_t *value)
 			   (unsigned long long)value[1]);
 	case TRACE_FILLED:
 		return expect_filled(r, value);
+	case TRACE_FRAMES:
+		return expect_frames(r, value);
 	default:
 		return expect_mapping(r, l, value);
 	}
@@ -184,6 +260,23 @@ run_line(struct replay *r, const struct trace_line *l)
 			return false;
 	}
 	return l->kind == TRACE_CALL ? run_call(r, l, value) : run_expect(r, l, value);
+}
+
+/* An expectation that is not met is a finding like those of check_call(). */
+static bool
+line_agrees(struct replay *r, const struct trace_line *l)
+{
+	char id[32];
+
+	if (run_line(r, l))
+		return true;
+	/* A call that was judged has told its findings; here its argument is of a call that still sleeps. */
+	if (l->kind != TRACE_EXPECT) {
+		check_found(r->check, "asleep", r->err);
+		return false;
+	}
+	snprintf(id, sizeof(id), "expect-%s", trace_form_of(l)->word);
+	return check_found(r->check, id, r->err);
 }
 
 bool
@@ -209,7 +302,7 @@ trace_replay_to(const struct trace *t, struct bed *bed, struct check *check, rep
 			continue;
 		failure->operation++;
 		failure->line = l;
-		ok = run_line(&r, l) || fail_line(&r, l);
+		ok = line_agrees(&r, l) || fail_line(&r, l);
 		if (ok && step != NULL)
 			ok = step(arg, l, err) || fail_line(&r, l);
 	}

@@ -14,11 +14,12 @@
 #include "shared/share.h"
 #include "vmm/error.h"
 
-#define TRACE_TOKEN   40      /* longest token with its zero */
-#define TRACE_LINE    512     /* longest line */
-#define TRACE_LINES   2000000 /* longest trace */
-#define TRACE_WORDS   12      /* tokens after the verb */
-#define TRACE_VERSION 1
+#define TRACE_TOKEN    40      /* longest token with its zero */
+#define TRACE_LINE     512     /* longest line */
+#define TRACE_LINES    2000000 /* longest trace */
+#define TRACE_WORDS    12      /* tokens after the verb */
+#define TRACE_VERSION  1
+#define TRACE_STOP_MAX 2 /* STOP_* of guest/machine/thread.h */
 
 enum trace_line_kind {
 	TRACE_BLANK, /* empty, or a comment only */
@@ -36,6 +37,8 @@ enum trace_expect {
 	TRACE_FILLED, /* VA SIZE SEED: as `fill` left it */
 	TRACE_ASLEEP, /* NAME WMESG: the call has not returned and sleeps with that message */
 	TRACE_AWAKE,  /* NAME: the call has returned */
+	TRACE_FRAMES, /* VA SIZE LOW HIGH: present, and each frame within [LOW, HIGH] */
+	TRACE_EXPECT_LAST = TRACE_FRAMES,
 };
 
 enum trace_setting {
@@ -57,7 +60,9 @@ struct trace_line {
 	enum trace_line_kind kind;
 	uint16_t which; /* enum bed_call_id, trace_expect or trace_setting */
 	uint8_t nvalue;
-	unsigned number;        /* line of the file, from 1 */
+	unsigned number; /* line of the file, from 1 */
+	unsigned stop;   /* TRACE_CALL: begins when the next call is at that stop point; 0: now */
+	unsigned beside; /* TRACE_CALL: begins with the next call, on this vCPU; 0: not beside */
 	char name[TRACE_TOKEN]; /* result name, or "" */
 	struct trace_value value[BED_ARGS_MAX];
 	char *comment; /* with its '#' and the blanks before it, or NULL */
@@ -86,7 +91,7 @@ struct trace_form {
 	enum trace_line_kind line; /* TRACE_EXPECT or TRACE_SET */
 	uint8_t which;
 	uint8_t min, max; /* values */
-	uint8_t kind[3];  /* A_NONE: any word */
+	uint8_t kind[4];  /* A_NONE: any word */
 	bool early;       /* only before the first operation */
 };
 const struct trace_form *trace_form_find(enum trace_line_kind, const char *word);

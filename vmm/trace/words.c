@@ -74,6 +74,7 @@ static const struct trace_form forms[] = {
 	{ "differ", TRACE_EXPECT, TRACE_DIFFER, 2, 2, { A_VAL, A_VAL }, false },
 	{ "asleep", TRACE_EXPECT, TRACE_ASLEEP, 2, 2, { A_VAL, A_NONE }, false },
 	{ "awake", TRACE_EXPECT, TRACE_AWAKE, 1, 1, { A_VAL }, false },
+	{ "frames", TRACE_EXPECT, TRACE_FRAMES, 4, 4, { A_VA, A_SIZE, A_PA, A_PA }, false },
 	{ "cpu", TRACE_SET, TRACE_CPU, 1, 1, { A_INT }, false },
 	{ "ram", TRACE_SET, TRACE_RAM, 1, 1, { A_SIZE }, true },
 	{ "kva", TRACE_SET, TRACE_KVA, 1, 1, { A_SIZE }, true },

@@ -54,6 +54,7 @@ pte_swap(pt_entry_t *pte, pt_entry_t new)
 #ifdef BED_CHECKED_BUILD
 void tlb_invlpg(vaddr_t va);
 void tlb_flush_full(void);
+void tlb_load_root(paddr_t root);
 
 static inline void
 tlb_invlpg_range(vaddr_t va, uint64_t n)
