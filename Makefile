@@ -93,7 +93,7 @@ check-bed: $(O)/tests/bed all
 
 #: make check-twin-bed  the same tests with the twin in the guest's place, under address and undefined sanitizers
 check-twin-bed: $(O)/san/tests/bed all
-	$(Q)BEDTEST_ENGINE=twin TEST_FILTER='$(or $(TEST_FILTER),!(death|hv|cli|bench|smp|smp_random|snapshot|reset|logaudit|bundle|finding)/*)' \
+	$(Q)BEDTEST_ENGINE=twin TEST_FILTER='$(or $(TEST_FILTER),!(death|hv|cli|bench|smp|smp_random|snapshot|reset|logaudit|bundle|finding|planted)/*)' \
 	    tests/run $(O)/san twin bed
 
 #: make check-stock   the same tests on Debian's unmodified kernel and kvm_amd in QEMU, nested paging on and off
